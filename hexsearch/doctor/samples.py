@@ -29,6 +29,7 @@ from hexsearch.doctor.watching import WatchedTrial
 
 PLIES = 4096  # more than any game has
 _LARGE = 9  # side of planes from which on fewer positions are compared
+_APART, _RARE = 0.1, 0.01  # shares of samples that are not turned with their board, and by chance
 _SAMPLES, _BATCHES = 2048, 18  # at least so many are compared; most are fetched, not trained on
 
 
@@ -147,6 +148,25 @@ class ComparedSamples:
     def swapped(self) -> Flags:
         """[B] whether colours are exchanged, as the column `complement` implies."""
         return swapped_colours(self.samples)
+
+    @property
+    def turned_apart(self) -> bool:
+        """Whether boards are shown under other symmetries than their columns belong to.
+
+        Moves, labels and `complement` of nearly all samples fit together under one symmetry each,
+        which is not that of the board in many samples; so both labels and moves look wrong.
+        """
+        truth, batch = self.truth, self.samples.batch
+        if not truth.has_move.any():
+            return False
+        moves = np.stack([truth.next_cells(s) for s in range(4)], axis=1)
+        labels = np.stack([truth.outcome(s, self.samples.perspective) for s in range(4)], axis=1)
+        of_move: Flags = ~truth.has_move[:, None] | (moves == batch.policy_target.numpy()[:, None])
+        of_label: Flags = np.abs(self.samples.target[:, None] - labels) < 1e-3
+        together = of_move & of_label & (SWAPS[None] == self.swapped[:, None])
+        fits = [np.any(each & self.images, axis=1) for each in (of_move, of_label)]
+        apart = [1 - fit[truth.has_move].mean() > _APART for fit in fits]
+        return bool(together.any(axis=1).mean() > 1 - _RARE and all(apart))
 
     @property
     def wrong_mover(self) -> Flags:

@@ -175,12 +175,14 @@ class WatchedTrial(Trial):
         whole = len(step.batch)
         moves = step.batch.has_move.sum().clamp(min=1)
         step.eval_modules = resting_modules(self.network)
+        done = len(step.value)
         step.value = torch.cat([step.value, losses.value.detach().reshape(-1)])
         share = float(part.has_move.sum() / moves)
         step.policy += float(losses.policy.detach()) * share
         weighted = losses.value
-        if weighted.shape == part.weight.shape:
-            weighted = weighted * part.weight
+        weights = step.batch.weight[done : done + len(part)]  # those of the part may be changed
+        if weighted.shape == weights.shape:
+            weighted = weighted * weights
         sums = {"value_gradient": weighted.sum() / whole, "policy_gradient": losses.policy * share}
         step.without_graph = tuple(
             name.removesuffix("_gradient") for name, loss in sums.items() if not loss.requires_grad
@@ -188,9 +190,9 @@ class WatchedTrial(Trial):
         if len(self.steps) > self._differentiated:
             return
         if losses.auxiliary and not self.config.micro_batch:
-            weights = self.config.auxiliary.weights
+            factors = self.config.auxiliary.weights
             sums["other_gradient"] = sum(
-                (weights[name] * loss for name, loss in losses.auxiliary.items()),
+                (factors[name] * loss for name, loss in losses.auxiliary.items()),
                 start=torch.zeros(()),
             )
         weighted_sum: Flat = {}

@@ -54,6 +54,18 @@ def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """No game, and no symmetric copy of one, may be in two parts of the split."""
     dataset = needed(pipeline.dataset)
     train = dataset.train_games
+    if not np.array_equal(train, needed(pipeline.brief_dataset).train_games):
+        yield Finding.error(
+            "split",
+            "the same games with the same settings were split twice, and the training games are "
+            "others each time",
+            "the split is not the same each time that games are opened (it depends on a random "
+            "number, a time or Python's hash): a resumed training validates on games that it was "
+            "trained on",
+            "split by a hash of the game that does not depend on the process, such as sha256",
+            root="split",
+        )
+        return
     if pipeline.config is not None:
         train = np.unique(dataset.training(pipeline.config.curriculum).games).astype(np.int64)
     validation = np.unique(dataset.validation.games).astype(np.int64)

@@ -193,6 +193,9 @@ def other_labels(found: Tensor, raw: Tensor, batch: Batch, readout: Readout) -> 
     return Hypothesis("other labels", cause, SAME_LABELS)
 
 
+TURNED = "turned around: p in place of 1 - p"  # of a factor on a loss
+
+
 def usual_formulas(raw: Tensor, outcome: Tensor) -> Iterator[tuple[str, Tensor]]:
     """Usual losses of a binary outcome, each [B] with its name."""
     p, signed = raw.sigmoid(), 2.0 * outcome - 1.0
@@ -216,6 +219,8 @@ def usual_formulas(raw: Tensor, outcome: Tensor) -> Iterator[tuple[str, Tensor]]
     yield "minus the probability itself, without its logarithm", -likely
     for power in (0.5, 1.0, 2.0, 3.0):
         yield f"a focal loss of power {power:g}", (1.0 - likely).pow(power) * entropy
+        name = f"a focal loss of power {power:g} that is {TURNED} (easy positions weigh most)"
+        yield name, likely.pow(power) * entropy
     for power in (3.0, 4.0):
         yield f"the error of sigmoid(raw) to the power {power:g}", (p - outcome).abs().pow(power)
 

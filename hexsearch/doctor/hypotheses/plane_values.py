@@ -14,6 +14,7 @@ _BOTH = "fill both planes, each with the stones of one colour"
 _PLAIN = "use planes of 0 and 1, without scaling"
 _MASKS = "look for dropout, masks or slices on the input, and for moves that are left out"
 VAGUE = ("mixed", "noise", "normalised apart")  # hypotheses that many changes of a board fit
+_FEW_OFFSETS = 0.2  # share of different offsets among boards from a few batches
 _NONE = -7.0  # a value that no plane holds; a row with it is not explained
 Explained = Iterator[tuple[Hypothesis, list[Planes]]]
 
@@ -85,6 +86,14 @@ def _of_numbers(some: Planes, right: list[Planes]) -> Explained:
             Hypothesis("normalised", cause, _PLAIN),
             [offset + span * planes for planes in right],
         )
+    shifted = [planes + _offsets(some, planes) for planes in right]
+    many = len(np.unique(_offsets(some, right[0]).round(4))) > _FEW_OFFSETS * len(some)
+    cause = "the planes are shifted: a number is subtracted from each plane, " + (
+        "another one on each board (its own mean)"
+        if many
+        else "the same one in a batch (the mean of the batch: centred, normalised)"
+    )
+    yield Hypothesis("shifted", cause, _PLAIN), shifted
     cause = (
         "each plane or board is normalised by its own mean, maximum or sum: stones have another "
         "value on each board (scaled, normalised)"
@@ -108,6 +117,16 @@ def _of_numbers(some: Planes, right: list[Planes]) -> Explained:
             for sign in (1.0, -1.0)
         ],
     )
+
+
+def _offsets(some: Planes, planes: Planes) -> Planes:
+    """[B, 2, 1, 1] what is added to each plane, if it is one number that is not 0; else _NONE."""
+    gap = some - planes
+    offset: Planes = np.median(gap, axis=(2, 3), keepdims=True)
+    added = (np.abs(gap - offset).max(axis=(1, 2, 3)) < 1e-3) & (np.abs(offset) > 1e-3).all(
+        axis=(1, 2, 3)
+    )
+    return np.where(added[:, None, None, None], offset, _NONE)
 
 
 def _of_parts(some: Planes, right: list[Planes], truth: Truth) -> Explained:

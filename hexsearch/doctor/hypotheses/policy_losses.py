@@ -172,6 +172,10 @@ def _of_logits() -> Iterator[tuple[str, Callable[[PolicyStep], float]]]:
     ):
         for far in _FAR:
             yield f"{name} (a legal-move mask)", _masked(masked, far)
+    for how in ("transposed", "turned by 180 degrees", "upside down", "mirrored left to right"):
+        cause = f"the mask of legal moves is {how}: cells are masked that are not the occupied ones"
+        for far in _FAR:
+            yield cause, _masked(True, far, how)
     cause = "the move that was played is masked (its logit gets a large negative number)"
     for far in _FAR:
         yield cause, _without_played(far, kept=1.0)
@@ -186,9 +190,11 @@ def _of_logits() -> Iterator[tuple[str, Callable[[PolicyStep], float]]]:
     yield cause, lambda s: float(_squared(s).sum(dim=1).mean())
 
 
-def _masked(occupied: bool, far: float) -> Callable[[PolicyStep], float]:
+def _masked(occupied: bool, far: float, how: str = "") -> Callable[[PolicyStep], float]:
     def loss(step: PolicyStep) -> float:
         hidden = step.taken if occupied else ~step.taken
+        if how:
+            hidden = hidden[:, moved_cells(torch.arange(hidden.shape[1]), step.size)[how]]
         return step.mean(torch.where(hidden, step.logits - far, step.logits).log_softmax(dim=1))
 
     return loss
@@ -232,7 +238,8 @@ def _with_amount(steps: Sequence[PolicyStep]) -> Hypothesis | None:
             lambda s, right: float(-s.log_p[s.picked].mean()) - right,
         ),
         (
-            "{0:.3g} times the entropy of the policy is added to its loss",
+            "{0:.3g} times the entropy of the policy is added to its loss (a bonus with the wrong "
+            "sign: a positive number makes the policy surer than its moves are)",
             lambda s, right: float(-(s.log_p.exp() * s.log_p).sum(dim=1)[s.picked].mean()),
         ),
         ("{0:.3g} times the value loss is added to the policy loss", lambda s, right: s.value),

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.doctor.hypotheses.table import Flags, Hypothesis, where
+from hexsearch.doctor.hypotheses.truth import Truth
 from hexsearch.doctor.hypotheses.values import sigmoid
 
 Floats = NDArray[np.float64]
 _CLOSE = 1e-3  # answers with a smaller difference are equal
+_REACH = 2  # plies before and after, whose answers may enter
 ONE_NETWORK = "use one encoder, one read-out and one network in evaluation, training and inference"
 _PLAIN = "report probabilities as the read-out gives them"
 
@@ -38,6 +40,39 @@ def explain_reported(
         or _temperature(ours, theirs)
         or _monotone(ours, theirs)
     )
+
+
+def smoothed_in_games(ours: Floats, theirs: Floats, here: Truth) -> Hypothesis | None:
+    """Answers that are sums of those of several positions of a game.
+
+    Args:
+        ours, theirs: as in `explain_reported`.
+        here: the positions.
+    """
+    rows = {(g, p): n for n, (g, p) in enumerate(zip(here.game, here.ply, strict=True))}
+    near = [
+        [rows.get((g, p + lag), -1) for lag in range(-_REACH, _REACH + 1)]
+        for g, p in zip(here.game, here.ply, strict=True)
+    ]
+    inside = np.array([min(each) >= 0 for each in near])
+    if inside.sum() < 4 * _REACH:
+        return None
+    columns = ours[np.array(near)[inside]]
+    solved, *_ = np.linalg.lstsq(columns, theirs[inside], rcond=None)
+    if np.abs(columns @ solved - theirs[inside]).max() > _CLOSE:
+        return None
+    told = ", ".join(
+        f"{weight:.2g} of that {abs(lag)} plies {'later' if lag > 0 else 'earlier'}"
+        for lag, weight in zip(range(-_REACH, _REACH + 1), solved, strict=True)
+        if lag and abs(weight) > 0.01
+    )
+    if not told:
+        return None
+    cause = (
+        f"evaluation averages answers over neighbouring positions of a game (smoothed): beside "
+        f"{solved[_REACH]:.2g} of its own each answer holds {told}"
+    )
+    return Hypothesis("smoothed", cause, "report the answer to each position alone")
 
 
 def _inverted(ours: Floats, theirs: Floats, subsets: Mapping[str, Flags]) -> Hypothesis | None:

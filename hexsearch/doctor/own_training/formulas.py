@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ _ROUNDS = 30  # in which rows are given to targets
 _APART, _MIDDLE = 0.05, 0.4  # two targets differ by more; a single one above it is a win
 _FAR = 4.0  # no usual target is so far from 0
 _NOUGHT, _MULTIPLE = 0.01, 300.0  # a loss, beside a win that was multiplied (100, 255)
+_PLAIN = 0.02  # distance of targets from the usual ones
 _USUAL_TARGETS = ((0.0, 1.0), (-1.0, 1.0))
 # Slopes of losses of a difference that are not squares.
 _ROBUST: dict[str, Callable[[Tensor], Tensor]] = {
@@ -79,6 +80,28 @@ def value_loss(raw: Tensor, gradient: Tensor) -> ValueLoss | None:
                 found.append(ValueLoss(name, (lost, won), scale * size, chance, high))
     # Near raw values of 0 all formulas are alike, but for their targets.
     return min(found or _robust(r, g / size, size), key=lambda each: each.odd, default=None)
+
+
+def value_losses(raws: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[ValueLoss] | None:
+    """The same formula for each of several batches, with a factor of its own; None if none fits.
+
+    Args:
+        raws, gradients: [R] of each batch, as for `value_loss`.
+    """
+    found: dict[str, list[ValueLoss]] = {}
+    for raw, gradient in zip(raws, gradients, strict=True):
+        r, g = raw.double(), gradient.double()
+        size = float(g.abs().max())
+        if not size > 0 or not bool(torch.isfinite(r).all() and torch.isfinite(g).all()):
+            return None
+        for name, chance, level, slope in forms(r):
+            fitted = _two_targets(level, slope, g / size, 1)
+            if fitted is not None:
+                lost, won, scale, high = fitted
+                loss = ValueLoss(name, (lost, won), scale * size, chance, high)
+                found.setdefault(name, []).extend([loss] if loss.odd < _PLAIN else [])
+    complete = [losses for losses in found.values() if len(losses) == len(raws)]
+    return min(complete, key=lambda losses: sum(each.odd for each in losses), default=None)
 
 
 def forms(r: Tensor) -> list[tuple[str, str, Tensor, Tensor]]:

@@ -27,11 +27,10 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from hexsearch.doctor.own_training.evaluations import Evaluations
 from hexsearch.doctor.own_training.gradients import fit, gradients_of, has_gradient
 from hexsearch.doctor.own_training.moving import Moving
 from hexsearch.doctor.own_training.outputs import Graph, Output, hook_on, leaves_of, tensors_of
-from hexsearch.doctor.own_training.seen import SeenPass, SeenStep
+from hexsearch.doctor.own_training.seen import Evaluations, SeenPass, SeenStep
 from hexsearch.doctor.own_training.ways import factor_of, is_traced, made_by, scale_of, ways_to
 
 _STEPS = 24  # steps after which the function is ended

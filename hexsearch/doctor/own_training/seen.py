@@ -1,7 +1,8 @@
-"""What is kept of one forward pass and of one step of a user's training."""
+"""What is kept of a forward pass, of a step and of an evaluation of a user's training."""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,9 @@ from torch.optim import Optimizer
 from hexsearch.doctor.own_training.gradients import how_changed, norm
 from hexsearch.doctor.own_training.outputs import Output
 
+_LEAST = 100  # rows of an evaluation
+_WHOLE = 1.5  # how many times the rows of a batch these are; a second network may see each batch
+_MOST = 2_048  # rows that are kept of its beginning, and of its end
 _OFF = 0.05  # share of a gradient that is another one
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -124,3 +128,47 @@ class SeenStep:
             is_first=not optimiser.state,
             key=id(optimiser),
         )
+
+
+class Evaluations:
+    """Keeps what the network is asked between two passes of training.
+
+    Attributes:
+        parts: planes of the passes of the last evaluation, which may look at several sets of
+            games in turn.
+        after: number of rows that were trained on before it.
+    """
+
+    def __init__(self) -> None:
+        self.parts: list[Tensor] = []
+        self.after = 0
+        self._first: list[Tensor] = []
+        self._last: deque[Tensor] = deque()
+        self._rows = 0
+
+    def add(self, module: nn.Module, planes: Tensor) -> None:
+        """Keep a pass without a gradient, unless it renews statistics of norms."""
+        modal = [m for m in module.modules() if isinstance(m, _BatchNorm | _DropoutNd)]
+        if any(m.training for m in modal):
+            return
+        kept = planes.detach()[:_MOST].clone()
+        self._rows += len(planes)
+        if sum(map(len, self._first)) < _MOST:
+            self._first.append(kept)
+            return
+        self._last.append(kept)
+        while sum(map(len, self._last)) - len(self._last[0]) >= _MOST:
+            self._last.popleft()
+
+    def close(self, rows: int, trained: int) -> None:
+        """End an evaluation, if one went on.
+
+        Args:
+            rows: of the training batch that follows.
+            trained: number of rows of all training batches so far.
+        """
+        asked, count = [*self._first, *self._last], self._rows
+        self._first, self._last, self._rows = [], deque(), 0
+        if count < max(_LEAST, _WHOLE * rows):
+            return
+        self.parts, self.after = asked, trained

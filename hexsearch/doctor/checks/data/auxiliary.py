@@ -20,6 +20,7 @@ from hexsearch.doctor.watching import WatchedTrial
 _MAPS = ("ownership", "winning_chain", "future_stones")
 _SCALE, _KNEE = 20.0, 0.5  # plies that moves_left answers as 1, and where its loss gets linear
 _SLOPE = 0.1  # accepted difference of a slope, in its size
+_STEP = 1e-3  # of the length of the weights, along a gradient
 _WRONG = 0.02  # accepted share of rows, whose symmetry may be mistaken
 
 
@@ -29,7 +30,7 @@ def check_auxiliary(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     batch = trial.steps[0].batch if trial.steps else None
     if batch is None or not batch.auxiliary:
         return
-    wrong_losses = list(_losses(trial, batch))
+    wrong_losses = list(_losses(trial, batch)) or list(_against_the_slope(trial, batch))
     yield from wrong_losses
     compared = pipeline.compared
     if wrong_losses or compared.lost > 0.01:
@@ -40,11 +41,28 @@ def check_auxiliary(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if name not in batch.auxiliary:
             continue
         target = batch.auxiliary[name].numpy().reshape(len(batch), -1)
+        present = truth.planes_under(symmetry).sum(axis=1).reshape(len(batch), -1) > 0
         wrong = _disagrees(target, _owners(truth, symmetry))
+        told = (target >= 0)[present]
+        if name != "winning_chain" and told.any() and wrong.mean() <= _WRONG:
+            yield Finding.error(
+                "auxiliary targets",
+                f"{told.mean():.0%} of the cells that hold a stone have a target of auxiliary head "
+                f"{name}",
+                f"auxiliary head {name}: its targets include the stones that are on the board "
+                "already (present stones), which the planes show, so it teaches hardly anything",
+                "set the target of occupied cells to -1, which is ignored",
+                root="auxiliary",
+            )
+            return
         if wrong.mean() <= _WRONG:
             continue
         others = {
             "no symmetry is applied to its targets": _owners(truth, np.zeros_like(symmetry)),
+            "its targets are not turned with the board (the half turn is left out)": _owners(
+                truth, symmetry & 2
+            ),
+            "its targets are not reflected with the board": _owners(truth, symmetry & 1),
             "the colours of its targets are exchanged": _exchanged(_owners(truth, symmetry)),
             "its targets are those of the next game": _owners(truth.moved(games=1), symmetry),
         }
@@ -121,11 +139,15 @@ def _losses(trial: WatchedTrial, batch: Batch) -> Iterator[Finding]:
         right = _own_loss(name, own, target)
         told, wanted = float(loss.detach()), float(right.detach())
         if abs(told - wanted) > 0.01 * max(abs(wanted), 0.01):
+            counted = float(_own_loss(name, own, target.clamp(min=0)).detach())
             yield Finding.error(
                 "auxiliary targets",
                 f"the loss of auxiliary head {name} is {told:.4f}; recomputed from the same "
                 f"outputs and targets it is {wanted:.4f}",
-                f"the loss of auxiliary head {name} is {told / max(wanted, 1e-9):.4g} times "
+                f"the loss of auxiliary head {name} counts entries that are to be ignored (-1) as "
+                "class 0, nobody"
+                if abs(told - counted) < 1e-3 * counted
+                else f"the loss of auxiliary head {name} is {told / max(wanted, 1e-9):.4g} times "
                 "what it should be (targets or losses are not normalised, or summed and not "
                 "averaged)" + (": it swamps the value loss" if told > 3 * wanted else ""),
                 "average over the entries that count, in the units that the head is trained in",
@@ -155,6 +177,47 @@ def _losses(trial: WatchedTrial, batch: Batch) -> Iterator[Finding]:
                 ),
                 "give output and target the same shape [B] before they are compared",
                 root="auxiliary",
+            )
+            return
+
+
+def _against_the_slope(trial: WatchedTrial, batch: Batch) -> Iterator[Finding]:
+    """Report auxiliary losses that grow along the gradient that they send to the trunk."""
+    trunk = [p for p in trial.network.trunk.parameters() if p.requires_grad]
+    losses = _auxiliary_losses(trial, batch)[0]
+    every = {
+        name: torch.autograd.grad(loss, trunk, retain_graph=True, allow_unused=True)
+        for name, loss in losses.items()
+        if trunk and loss.requires_grad
+    }
+    for name, sent in every.items():
+        gradients = [
+            torch.zeros_like(p) if g is None else g for p, g in zip(trunk, sent, strict=True)
+        ]
+        size = torch.stack([g.norm() for g in gradients]).norm()
+        if not float(size) > 0:
+            continue
+        length = _STEP * torch.stack([p.detach().norm() for p in trunk]).norm() / size
+        kept = [p.detach().clone() for p in trunk]
+        found = []
+        for sign in (1.0, -1.0):
+            with torch.no_grad():
+                for p, own, g in zip(trunk, kept, gradients, strict=True):
+                    p.copy_(own + sign * length * g)
+                found.append(float(_auxiliary_losses(trial, batch)[0][name]))
+        with torch.no_grad():
+            for p, own in zip(trunk, kept, strict=True):
+                p.copy_(own)
+        ratio = (found[0] - found[1]) / float(2 * length * size.square())
+        if ratio < -_SLOPE:
+            yield Finding.error(
+                "gradients",
+                f"along its own gradient on the trunk the loss of auxiliary head {name} changes by "
+                f"{ratio:.2g} times what that gradient says",
+                f"the gradient of auxiliary head {name} reaches the trunk with the wrong sign (it "
+                "is reversed in the backward pass): the trunk learns to make that loss larger",
+                "remove the factor or the gradient reversal between the trunk and this head",
+                root="slopes",
             )
             return
 

@@ -6,19 +6,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hexsearch.data.encoder import RECENCY
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.table import Flags
-from hexsearch.doctor.hypotheses.truth import Ints, Planes, inside_ring
+from hexsearch.doctor.hypotheses.boards.recency import ages_of, history_cause, shows_history
+from hexsearch.doctor.hypotheses.truth import Planes, inside_ring
 from hexsearch.doctor.pipeline import ExaminedPipeline
-from hexsearch.doctor.samples import ComparedSamples
-from hexsearch.game.symmetry import symmetry_cells
 
-_CLOSE = 1e-3
-_RULE = (
+RULE = (
     "give the stone played last 1, each one before it 0.79 times as much, and every other cell 0; "
     "turn and reflect this plane as those of the stones"
 )
+_MANY, _PLIES = 200, 6  # samples, and stones, from which on a share is told
+_MOST_CUT = 0.3  # share of samples whose history may be cut off; it is an eighth
 
 
 def history_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -29,45 +27,43 @@ def history_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if not compared.images.any(axis=1).all():
         return  # check `boards` reports boards that are wrong
     truth = compared.truth
-    shown = inside_ring(compared.samples.planes, truth.size)[:, -1].reshape(len(truth.ply), -1)
-    places = symmetry_cells(truth.size)
-    fits = [
-        any(_is_history(shown[row], places[image][moves]) for image in np.flatnonzero(images))
-        for row, (images, moves) in enumerate(zip(compared.images, _moves(compared), strict=True))
-    ]
-    wrong: Flags = ~np.array(fits)
+    shown = inside_ring(compared.samples.planes, truth.size)[:, -1]
+    ages = ages_of(truth)
+    wrong = ~shows_history(shown, ages, compared.images)
     if not wrong.any():
+        yield from _cut_off(shown, ages)
         return
-    following = truth.cells_under(compared.symmetry)
-    told = wrong & truth.has_move & (np.take_along_axis(shown, following[:, None], 1)[:, 0] > 0)
-    cause = (
-        "the history plane marks the move that is going to be played: the network need not find it"
-        if told.sum() > wrong.sum() / 2
-        else "the history plane does not show the plies that led to the position"
-    )
+    cause = history_cause(shown[wrong], ages[wrong], compared.images[wrong], truth.rows(wrong))
     yield Finding.error(
         "boards",
         f"{wrong.sum():,} of {len(wrong):,} training samples have a history plane that is not the "
         f"game's, {compared.place(wrong)}, {compared.example(wrong)}",
         cause,
-        _RULE,
+        RULE,
         root="boards",
     )
 
 
-def _moves(compared: ComparedSamples) -> Iterator[list[int]]:
-    """The moves before each sample, without set-up stones, the last one first."""
-    truth = compared.truth
-    for number, ply in zip(truth.game.tolist(), truth.ply.tolist(), strict=True):
-        game = truth.archive.game(number)
-        yield list(game.moves[game.setup : ply][::-1])
-
-
-def _is_history(shown: Planes, cells: Ints) -> bool:
-    """Whether a plane [N*N] shows all of these stones, the last one first, or the first few."""
-    known = int(np.count_nonzero(shown))
-    if known > len(cells):
-        return False
-    expected = np.zeros_like(shown)
-    expected[cells[:known]] = RECENCY ** np.arange(known)
-    return bool(np.abs(shown - expected).max() < _CLOSE)
+def _cut_off(shown: Planes, ages: Planes) -> Iterator[Finding]:
+    """An eighth of the samples show the last few plies only, and the others all of them."""
+    stones = (ages >= 0).sum(axis=(1, 2))
+    many = stones >= _PLIES
+    cut = np.count_nonzero(shown, axis=(1, 2))[many] < stones[many]
+    if len(cut) < _MANY or 0 < cut.mean() < _MOST_CUT:
+        return
+    cause = (
+        "the history is cut off in nearly all training samples (the history plane is empty, or "
+        "forgets its older stones), and evaluation shows all of it"
+        if cut.any()
+        else "the history is never cut off in training, so the network has not seen a board whose "
+        "moves are not known"
+    )
+    yield Finding(
+        "boards",
+        "error" if cut.any() else "warning",
+        f"in {cut.mean():.0%} of {len(cut):,} training samples with {_PLIES} stones and more the "
+        "history plane shows the last plies only; it should be an eighth of them",
+        cause,
+        "cut the history of every eighth position off, as the configuration of the encoder says",
+        root="boards",
+    )

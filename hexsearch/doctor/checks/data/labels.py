@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.boards.adjacency import other_winners
 from hexsearch.doctor.hypotheses.boards.policy_targets import target_scores
 from hexsearch.doctor.hypotheses.general.orders import reordered_within
+from hexsearch.doctor.hypotheses.general.partial_labels import partial_rule
 from hexsearch.doctor.hypotheses.general.regions import trend
 from hexsearch.doctor.hypotheses.general.relations import determined
 from hexsearch.doctor.hypotheses.labels import (
@@ -22,8 +24,10 @@ from hexsearch.doctor.hypotheses.labels import (
 from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, wilson
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.samples import ComparedSamples, compared_samples, joined_samples
+from hexsearch.doctor.watching import WatchedTrial
 
 Floats = NDArray[np.float32]
+_SAME, _SOME = 1e-3, 0.01  # difference of equal targets, and share of an answer that counts
 _GAME = "the number of the game"
 
 
@@ -34,6 +38,16 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     known: Flags = np.asarray(compared.images.any(axis=1))
     if compared.lost > 0.5:
         return  # with wrong boards the symmetry of a sample is unknown
+    if compared.turned_apart:
+        yield Finding.error(
+            "training labels",
+            f"the labels, moves and `complement` of {known.sum():,} samples fit together, but not "
+            "with the symmetries under which their boards are shown",
+            "boards are shown under other symmetries than their labels and moves: the symmetry of "
+            "the planes is drawn again, or one is taken for the whole batch",
+            "draw one symmetry for each sample, and apply it to its stones, label and next move",
+        )
+        return
     allowed = np.stack([truth.outcome(s, samples.perspective) for s in range(4)], axis=1)
     fits = np.abs(samples.target[:, None] - allowed) < 1e-3
     wrong: Flags = known & ~np.any(compared.images & fits, axis=1)
@@ -46,6 +60,7 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     # If results (red_won) are wrong in the same samples, both are one fault: a wrong winner.
     results = (samples.batch.red_won.numpy() > 0.5) != truth.red_won
     root = "results" if (results == wrong)[known].mean() > 0.97 else ""
+    part = partial_rule(samples, truth, compared.symmetry, wrong)
     group = _reordered(compared) or _reordered_ahead(pipeline)
     alone = _determined(compared, known)
     if group == "game" and alone:
@@ -58,6 +73,8 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         root = "shuffled"
     elif alone and not (alone == _GAME and by_game(wrong, truth.game)):
         cause = f"the label depends on {alone} alone, and not on the winner of its own game"
+    elif part:
+        cause = part
     elif rule := _other_rule(compared):
         cause = f"{rule}, which differs from the winner of the game in part of the games"
     elif by_game(wrong, truth.game):
@@ -74,16 +91,41 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             cause = f"label noise that is not the same everywhere: {course} of the labels are wrong"
     else:
         cause = f"labels are inverted {place}"
+    shares = _own_answers(needed(pipeline.watched))
+    if shares:
+        cause = (
+            f"the target of the value loss is mixed with the network's own answer (a bootstrapped "
+            f"or soft target): its share is {shares[0]:.0%} in the first step and {shares[-1]:.0%} "
+            f"in step {len(shares)}, so answers confirm themselves"
+        )
+        scores, part = [], cause
     remedy = "take every label from the game's winner, and look for code that changes it afterwards"
     evidence, cause, remedy = named_cause(scores, cause, remedy, explains=0.97)
     yield Finding.error(
         "training labels",
         f"of {known.sum():,} labels of training samples {wrong.sum():,} are wrong, {place}, "
         f"{compared.example(wrong)}; {evidence}",
-        cause if np.ptp(samples.target) < 1e-6 else at(cause, place),
+        cause if np.ptp(samples.target) < 1e-6 or cause == part else at(cause, place),
         remedy,
         root=root,
     )
+
+
+def _own_answers(trial: WatchedTrial) -> list[float]:
+    """Share of the network's own answer in the targets of each step; empty if there is none."""
+    shares = []
+    for step in trial.steps:
+        right, target = step.batch.outcome, step.targets
+        if target is None or target.shape != right.shape or step.raw.shape != right.shape:
+            return []
+        with torch.no_grad():
+            own = trial.readout.win_prob(step.raw) - right
+        added = target - right
+        share = float((added * own).sum() / own.square().sum().clamp(min=1e-12))
+        if float((added - share * own).abs().max()) > _SAME:
+            return []
+        shares.append(share)
+    return shares if shares and max(shares) > _SOME else []
 
 
 def _other_rule(compared: ComparedSamples) -> str:
@@ -106,14 +148,22 @@ def _how_ordered(target: Floats, batch_size: int) -> str:
 
 def _reordered(compared: ComparedSamples) -> str:
     """The group of samples within which labels are exchanged; empty if there is none."""
-    samples, truth = compared.samples, compared.truth
-    right = truth.outcome(compared.symmetry, samples.perspective).astype(np.float32)
     numbers = compared.numbers
     batch = numbers["number of the batch"]
     groups = {"batch": batch, "game": numbers["number of the game"]}
     # Several batches are built together, so an order may be lost in all of them at once.
     groups |= {f"group of {count} batches": batch // count for count in (2, 4, 8)}
-    return reordered_within(samples.target, right, groups)
+    return next(filter(None, (reordered_within(*each, groups) for each in _views(compared))), "")
+
+
+def _views(compared: ComparedSamples) -> list[tuple[Floats, Floats]]:
+    """Labels and right labels, as the network sees them and as those of Red."""
+    samples = compared.samples
+    right = compared.truth.outcome(compared.symmetry, samples.perspective).astype(np.float32)
+    mirrored = compared.swapped ^ compared.mover_view
+    both = samples.target, right
+    label, wanted = (np.where(mirrored, 1 - each, each) for each in both)
+    return [both, (label, wanted)]
 
 
 def _reordered_ahead(pipeline: ExaminedPipeline) -> str:
@@ -126,11 +176,15 @@ def _reordered_ahead(pipeline: ExaminedPipeline) -> str:
     following = joined_samples(
         [trial.stream.batch(count, count)], samples.batch_size, samples.perspective
     )
-    for each in (compared, compared_samples(following, compared.truth.archive)):
-        right = each.truth.outcome(each.symmetry, samples.perspective).astype(np.float32)
-        if not np.array_equal(np.sort(each.samples.target), np.sort(right)):
-            return ""
+    both = compared, compared_samples(following, compared.truth.archive)
+    views = zip(*map(_views, both), strict=True)
+    if not any(all(_has_its_wins(*each) for each in view) for view in views):
+        return ""
     return f"group of {count // samples.batch_size} batches (built ahead together)"
+
+
+def _has_its_wins(label: Floats, right: Floats) -> bool:
+    return bool(np.array_equal(np.sort(label), np.sort(right)))
 
 
 def _determined(compared: ComparedSamples, known: Flags) -> str:
@@ -152,7 +206,7 @@ def check_targets(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     samples, truth = compared.samples, compared.truth
     target = samples.batch.policy_target.numpy()
     known = compared.images.any(axis=1) & truth.has_move
-    if not known.any() or compared.lost > 0.5:
+    if not known.any() or compared.lost > 0.5 or compared.turned_apart:
         return
     cells = np.stack([truth.next_cells(s) for s in range(4)], axis=1)
     wrong = known & ~(compared.images & (cells == target[:, None])).any(axis=1)

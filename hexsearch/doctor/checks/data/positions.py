@@ -12,7 +12,7 @@ from hexsearch.doctor.checks.data.ring import ring_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.boards.board_maps import described
 from hexsearch.doctor.hypotheses.boards.cell_maps import cell_map
-from hexsearch.doctor.hypotheses.boards.channels import sources, stone_values
+from hexsearch.doctor.hypotheses.boards.channels import of_other_samples, sources, stone_values
 from hexsearch.doctor.hypotheses.boards.places import place_map
 from hexsearch.doctor.hypotheses.boards.rolled import rolled
 from hexsearch.doctor.hypotheses.general.fits import short_sum
@@ -117,6 +117,7 @@ def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:
         or formula
         or _other_places(compared, wrong)
         or rolled(compared.stones[some], truth.rows(some))
+        or of_other_samples(compared.stones, truth, wrong)
         or "the planes are built from other moves, in another order, or changed afterwards",
         "print the planes of one wrong sample, and compare them with its game, which "
         "`hexsearch games show PATH --game NUMBER --ply PLY` draws",

@@ -11,10 +11,11 @@ from hexsearch.data.position_set import CurriculumPhase
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.truth import Ints
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
-from hexsearch.doctor.samples import position_keys
+from hexsearch.doctor.samples import PLIES, position_keys
 
 _WITHOUT_REPLACEMENT = "draw without replacement from all training positions"
 _REPLACED = 0.2  # accepted difference of repetitions from those of draws with replacement
+_FEW_PLIES = 1.02  # plies of each game that is drawn
 _PLACES, _FAR = 12, 300_000  # later batches that are looked at, and the last position of these
 
 
@@ -45,6 +46,7 @@ def repeat_findings(pipeline: ExaminedPipeline, keys: Ints) -> Iterator[Finding]
             f"although there are {size:,}",
             overlap(keys, needed(pipeline.samples).batch_size)
             or _copies(keys, needed(pipeline.samples).batch_size)
+            or _one_ply(keys)
             or "positions are drawn again and again from a small part: a buffer is not refilled, "
             "or indices are drawn with replacement from too few",
             _WITHOUT_REPLACEMENT,
@@ -123,6 +125,19 @@ def _copies(keys: Ints, batch_size: int) -> str:
     return (
         f"each position comes {usual} times in its batch: indices are repeated, or parts of the "
         "batch are copies of one (workers that share a seed)"
+    )
+
+
+def _one_ply(keys: Ints) -> str:
+    """In words, that all draws of a game are the same position; empty if they are not."""
+    game, positions = keys // PLIES, np.unique(keys)
+    games, draws = np.unique(game, return_counts=True)
+    if len(positions) > _FEW_PLIES * len(games) or draws.mean() < 2:
+        return ""
+    return (
+        "games that are drawn several times are shown at one and the same ply each time: the ply "
+        "is looked up by the game and not by the row (np.unique without its inverse, a table by "
+        "game), so positions are repeated and others are left out"
     )
 
 

@@ -18,25 +18,50 @@ _CELLS = 8  # cells of the ring that are told one by one
 
 def ring_findings(pipeline: ExaminedPipeline, planes: Planes, size: int) -> Iterator[Finding]:
     """Compare the ring of edges, if the configuration has one, with what it should be."""
-    margin = (planes.shape[-1] - size) // 2
-    wanted = pipeline.trial_config is not None and pipeline.trial_config.encoder.edge_ring
-    if not wanted or margin != 1:
+    if pipeline.trial_config is not None and pipeline.trial_config.encoder.edge_ring:
+        yield from wrong_ring(planes, size, "training")
+
+
+def wrong_ring(planes: Planes, size: int, phase: str) -> Iterator[Finding]:
+    """Report rings of edges around boards that are not as they should be.
+
+    Args:
+        planes: [B, C, N + 2, N + 2] of a board of `size`.
+        phase: "training" or "evaluation", where these planes were seen.
+    """
+    if planes.shape[-1] != size + 2:
         return
     ring = ring_planes(planes.shape[-1])
     rim = np.ones(planes.shape[2:], dtype=bool)
     rim[1:-1, 1:-1] = False
     wrong = np.abs(planes[:, :2] - ring)[:, :, rim].max(axis=(1, 2)) > 1e-3
-    if wrong.any():
-        yield Finding.error(
-            "boards",
-            f"the ring of edges around the board is wrong in {wrong.mean():.0%} of {len(wrong):,} "
-            "training samples",
-            _ring_formula(planes[:, :2][:, :, rim], ring[:, rim])
-            or _ring_cells(planes[:, :2], ring, rim)
-            or "the edges in the ring are on the wrong sides, missing, or moved together with the "
-            "board",
-            "add the ring after any symmetry: Blue's edges above and below, Red's left and right",
-        )
+    if not wrong.any():
+        return
+    cause = (
+        _exchanged(planes[wrong][:, :2][:, :, rim], ring[:, rim])
+        or _ring_formula(planes[:, :2][:, :, rim], ring[:, rim])
+        or _ring_cells(planes[:, :2], ring, rim)
+        or "the edges in the ring are on the wrong sides, missing, or moved together with the board"
+    )
+    only = "in evaluation, and not in training, " if phase == "evaluation" else ""
+    yield Finding.error(
+        "evaluation" if only else "boards",
+        f"the ring of edges around the board is wrong in {wrong.mean():.0%} of {len(wrong):,} "
+        + ("positions of an evaluation" if only else "training samples"),
+        only + cause,
+        "add the ring after any symmetry: Blue's edges above and below, Red's left and right",
+        root="boards" if only else "",
+    )
+
+
+def _exchanged(found: Planes, right: Planes) -> str:
+    """In words, that the wrong rings [B, 2, R] have the edges of both colours exchanged."""
+    if np.abs(found - right[::-1]).max() > 1e-3:
+        return ""
+    return (
+        "the edges of both colours are exchanged in the ring: it is reflected (transposed) with "
+        "the board and not recoloured, or recoloured and not reflected"
+    )
 
 
 def _ring_cells(planes: Planes, ring: Planes, rim: Flags) -> str:
@@ -62,6 +87,8 @@ def _ring_formula(found: Planes, right: Planes) -> str:
         return ""  # it is not the same on all boards
     both = right.max(axis=0)
     terms = {"the edges of both colours": both, "Blue's edges": right[0], "Red's edges": right[1]}
+    if not found.any():
+        return "the ring of edges is missing: it is empty"
     fits = [short_sum(plane, terms) for plane in found[0]]
     if any(fit.left > _EXACT for fit in fits):
         return ""

@@ -12,6 +12,7 @@ from hexsearch.data.collection.leaks import check_curriculum
 from hexsearch.doctor.checks.data.bounds import bound_findings
 from hexsearch.doctor.checks.data.mixing import augmentation_findings, mixing_findings
 from hexsearch.doctor.checks.data.repeats import far_batches, keys_of, overlap, repeat_findings
+from hexsearch.doctor.checks.data.rules import rule_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.truth import Ints
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -116,6 +117,10 @@ def check_batches(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         bounded = [] if grows else list(bound_findings(pipeline, games))
     if bounded:
         yield from bounded
+        return
+    ruled = list(rule_findings(pipeline))
+    if ruled:
+        yield from ruled
         return
     strange = ~np.isin(game, dataset.train_games)
     if strange.any():

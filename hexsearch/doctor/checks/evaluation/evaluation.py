@@ -20,7 +20,7 @@ from hexsearch.doctor.checks.evaluation.spread import spread_out
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.relations import determined
 from hexsearch.doctor.hypotheses.labels import affected
-from hexsearch.doctor.hypotheses.reported import ONE_NETWORK, explain_reported
+from hexsearch.doctor.hypotheses.reported import ONE_NETWORK, explain_reported, smoothed_in_games
 from hexsearch.doctor.hypotheses.table import Hypothesis, where
 from hexsearch.doctor.hypotheses.truth import Truth, truth_of
 from hexsearch.doctor.networks import TrainedNetwork, take
@@ -225,7 +225,8 @@ def _other_answers(
     wrong = np.abs(ours - theirs) > 1e-3
     subsets = affected(here)
     best = explain_reported(ours, theirs, raw, here.red_won.astype(float), subsets)
-    best = best or _of_a_column(ours, theirs, here) or _UNKNOWN
+    best = best or smoothed_in_games(ours, theirs, here) or _of_a_column(ours, theirs, here)
+    best = best or _UNKNOWN
     return Finding.error(
         "evaluation",
         f"the answers of evaluation differ from those of inference by up to "

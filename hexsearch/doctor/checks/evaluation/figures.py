@@ -7,6 +7,8 @@ from means over the steps between two reports.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +24,7 @@ from hexsearch.training.report import TrialReport
 _STEPS = (3, 2)  # steps before the first report, and between the first and the second
 _GAMES = 4  # validation games that the reports are about
 _CLOSE = 2e-4  # accepted relative difference
+_MAY_CHANGE = ("running_", "num_batches_tracked", "/losses/", "seconds")  # by a report
 _FACTORS = {1 / np.log(2.0): "1 / log 2 (bits in place of nats)"}
 Rows = Sequence[WatchedStep]
 
@@ -33,13 +36,19 @@ def check_figures(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     trial.dataset = with_few_games(trial.dataset, _GAMES)
     reports: list[TrialReport] = []
+    changed: dict[str, bool] = {}
     try:
         for count in _STEPS:
             trial.watch(count)
+            state = deepcopy(dict(_numbers(trial.state())))
             reports.append(trial.report())
+            changed |= _changed(state, dict(_numbers(trial.state())))
     except TrialError:
         return  # other checks report a training that diverges
     if trial.problem or len(trial.steps) != sum(_STEPS):
+        return
+    if changed:
+        yield _not_left_alone(changed)
         return
     yield from _seen(trial, reports)
     before, after = trial.steps[0].eval_modules, trial.steps[_STEPS[0]].eval_modules
@@ -62,6 +71,48 @@ def check_figures(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         yield from _losses(trial, name, reported, of)
     yield from _evaluated(trial, reports[-1])
     yield from _repeated(trial, reports)
+
+
+def _numbers(state: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """All tensors and plain values of a state, by their places in it."""
+    if isinstance(state, dict):
+        for key, each in state.items():
+            yield from _numbers(each, f"{name}/{key}")
+    elif isinstance(state, list | tuple):
+        for key, each in enumerate(state):
+            yield from _numbers(each, f"{name}/{key}")
+    else:
+        yield name, state
+
+
+def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, bool]:
+    """What a report may not change and has changed; True for a moment of the optimiser."""
+    found = {}
+    for name, old in before.items():
+        if any(part in name for part in _MAY_CHANGE):
+            continue
+        new = after.get(name)
+        if isinstance(old, torch.Tensor) and isinstance(new, torch.Tensor):
+            same = torch.equal(old, new)
+        else:
+            same = bool(old == new)
+        if not same:
+            found[name] = "optim" in name
+    return found
+
+
+def _not_left_alone(changed: dict[str, bool]) -> Finding:
+    names = list(changed)
+    return Finding.error(
+        "figures of reports",
+        f"a report changes {len(names)} parts of the trial's state, such as {names[0]}",
+        "the optimiser is reset, or built anew, at each report: its moments (momentum) are lost"
+        if all(changed.values())
+        else "a report changes the training: weights, moments or counts are others after it, so "
+        "the result depends on how often reports are made",
+        "let a report read the state of the trial, and change nothing but the statistics of norms",
+        root="continued",
+    )
 
 
 def _value(step: WatchedStep) -> float:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from hexsearch.data.batches import TrainingStream
+from hexsearch.data.position_set import position_set
 from hexsearch.doctor.findings import Finding
 from hexsearch.training.seeds import derive_seed
 from hexsearch.training.trial import Trial
 
 _NORMED = 1024  # training positions that the statistics are compared with
 _DRAWN, _PART = 8, 256  # parts of the positions that evaluation draws, as it draws them
-_APART = 0.2  # accepted difference of means from those over these positions
+_APART = 0.03  # accepted difference of means from those over these positions
+_NOISE = 0.3  # the same from those over other random numbers
+_LEFT = 0.2  # share of a difference that the right positions leave
 _OFF = 1.0  # accepted median of the gaps over the channels of a norm
 
 
@@ -55,8 +60,7 @@ def norm_findings(trial: Trial) -> Iterator[Finding]:
             f"in evaluation the batch-norm statistics of {worst} differ from those of {_NORMED} "
             f"training positions by {gaps[worst]:.1f} (standard deviations of the mean, plus the "
             "logarithm of the ratio of the deviations)",
-            "batch-norm statistics are never computed, or belong to other weights: evaluation "
-            "normalises by other statistics than training",
+            f"{_of_what(trial)}: evaluation normalises by other statistics than training",
         )
         return
     yield from _of_other_positions(trial)
@@ -67,26 +71,79 @@ def _of_other_positions(trial: Trial) -> Iterator[Finding]:
 
     The code by which evaluation computes them is not used, so that a fault in it is found.
     """
-    body = trial.body
-    if trial.config.optimiser.ema_half_life or body.frozen:
-        return  # evaluation has other weights, or norms that stay as they are
-    norms = {n: m for n, m in body.named_modules() if isinstance(m, _BatchNorm)}
-    norms = {n: m for n, m in norms.items() if m.running_mean is not None}
-    kept = deepcopy(body.state_dict())
+    if trial.body.frozen:
+        return  # its norms stay as they are
     stream = replace(trial.stream, seed=derive_seed(trial.seed, "calibration"))
+    count = _DRAWN * _PART
+    gaps = _gaps(trial, _parts(stream, count))
+    if not gaps or max(gaps.values()) <= _APART:
+        return
+    worst = max(gaps, key=lambda name: gaps[name])
+    archive = trial.stream.builder.archive
+    games = np.unique(trial.stream.positions.games).astype(np.int64)
+    ends = archive.lengths_of(games)
+    others = {
+        "final positions only": replace(stream, positions=position_set(games, ends, ends)),
+        "first positions only": replace(stream, positions=position_set(games, 0 * ends, 0 * ends)),
+        "validation positions": replace(stream, positions=trial.dataset.validation),
+        "positions that are not augmented": replace(stream, augment=False),
+        "other training positions": replace(stream, seed=trial.seed),
+    }
+    source = "running averages, or those of other inputs"
+    for words, other in others.items():
+        found = _gaps(trial, _parts(other, count))
+        if max(found.values()) < min(_LEFT * gaps[worst], _APART):
+            source = f"those of {words}"
+            break
+    yield _finding(
+        f"in evaluation a mean of {worst} differs by {gaps[worst]:.2f} standard deviations from "
+        f"that of the {count:,} training positions that are drawn for it",
+        f"batch-norm statistics are not computed over training positions before evaluation (they "
+        f"are {source}): evaluation normalises by other statistics than training",
+    )
+
+
+def _parts(stream: TrainingStream, count: int) -> Iterator[Tensor]:
+    return (part.planes for part in stream.batch(0, count).parts(_PART))
+
+
+def _of_what(trial: Trial) -> str:
+    """In words, what statistics are that are far from those of training positions."""
+    norms = [m for m in trial.answering.modules() if isinstance(m, _BatchNorm)]
+    known = [m for m in norms if m.running_mean is not None and m.running_var is not None]
+    if not any(m.running_mean.any() or (m.running_var != 1).any() for m in known):  # type: ignore[union-attr]
+        return (
+            "batch-norm statistics are never computed: they are the initial ones, 0 and 1, in the "
+            "network that is evaluated"
+            + (" (the average of the weights)" if trial.config.optimiser.ema_half_life else "")
+        )
+    generator = torch.Generator().manual_seed(0)
+    shape = (_PART, *trial.next_batch(1).planes.shape[1:])
+    noise = (torch.randn(shape, generator=generator) for _ in range(_DRAWN))
+    if max(_gaps(trial, noise).values(), default=1.0) < _NOISE:
+        return (
+            "batch-norm statistics are computed over random numbers (noise) and not over positions"
+        )
+    return "batch-norm statistics are never computed, or belong to other weights"
+
+
+def _gaps(trial: Trial, inputs: Iterable[Tensor]) -> dict[str, float]:
+    """Largest difference of a mean, in standard deviations, from that over some positions."""
+    network = trial.answering
+    norms = {n: m for n, m in network.named_modules() if isinstance(m, _BatchNorm)}
+    norms = {n: m for n, m in norms.items() if m.running_mean is not None}
+    kept = deepcopy(network.state_dict())
     momenta = {name: norm.momentum for name, norm in norms.items()}
-    body.eval()
+    network.eval()
     try:
         for norm in norms.values():
             norm.reset_running_stats()
             norm.momentum = None
             norm.train()
         with torch.no_grad():
-            for part in stream.batch(0, _DRAWN * _PART).parts(_PART):
-                features, _ = body.shared(trial.execution.show(part.planes))
-                for number in range(len(body.heads)):
-                    body.value_raw(number, features)
-        gaps = {
+            for planes in inputs:
+                network(trial.execution.show(planes))
+        return {
             name: float(
                 (
                     (norm.running_mean - kept[f"{name}.running_mean"]).abs()
@@ -99,17 +156,8 @@ def _of_other_positions(trial: Trial) -> Iterator[Finding]:
     finally:
         for name, norm in norms.items():
             norm.momentum = momenta[name]
-        body.load_state_dict(kept)
-        body.eval()
-    if gaps and max(gaps.values()) > _APART:
-        worst = max(gaps, key=lambda name: gaps[name])
-        yield _finding(
-            f"in evaluation a mean of {worst} differs by {gaps[worst]:.2f} standard deviations "
-            f"from that of the {_DRAWN * _PART:,} training positions that are drawn for it",
-            "batch-norm statistics are not computed over training positions before evaluation "
-            "(they are running averages, or those of other inputs): evaluation normalises by other "
-            "statistics than training",
-        )
+        network.load_state_dict(kept)
+        network.eval()
 
 
 def _finding(evidence: str, cause: str) -> Finding:

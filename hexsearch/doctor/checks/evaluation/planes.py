@@ -8,7 +8,9 @@ import numpy as np
 from torch import Tensor
 
 from hexsearch.config.trial import EncoderConfig
+from hexsearch.doctor.checks.data.ring import wrong_ring
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.boards.recency import ages_of, history_cause, shows_history
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.planes import plane_scores
 from hexsearch.doctor.hypotheses.reported import ONE_NETWORK
@@ -48,9 +50,14 @@ def plane_findings(planes: Tensor, truth: Truth, encoder: EncoderConfig) -> Iter
         return
     turned = list(_turned(stones, truth, mover_view))
     yield from turned
-    if mover_view and not turned:
+    if turned:
+        return
+    if encoder.edge_ring:
+        yield from wrong_ring(planes.float().cpu().numpy(), truth.size, "evaluation")
+    if encoder.history:
+        yield from _history(whole[:, -1], stones, truth)
+    if mover_view:
         yield from _other_side(stones, truth)
-    if turned or mover_view or whole.shape[1] < 3:
         return
     wanted = np.stack([truth.mover_plane(0), truth.mover_plane(2)])[:, :, None, None]
     gaps = np.abs(whole[None, :, 2] - wanted).max(axis=(2, 3)) > 1e-3
@@ -68,6 +75,24 @@ def plane_findings(planes: Tensor, truth: Truth, encoder: EncoderConfig) -> Iter
             f"when the network is evaluated, {wrong.sum():,} of {len(wrong):,} positions have "
             f"another side to move than the game, {where(wrong, affected(truth))}",
             f"in evaluation, and not in training, {how}: their planes are not the same",
+            ONE_NETWORK,
+            root="boards",
+        )
+
+
+def _history(shown: Planes, stones: Planes, truth: Truth) -> Iterator[Finding]:
+    """Report history planes that do not show all stones by their ages."""
+    ages = ages_of(truth)
+    images = np.stack([same(stones, truth.stone_planes(s)) for s in range(4)], axis=1)
+    complete = np.count_nonzero(shown, axis=(1, 2)) == (ages >= 0).sum(axis=(1, 2))
+    wrong = ~shows_history(shown, ages, images) | ~complete
+    if wrong.any():
+        cause = history_cause(shown[wrong], ages[wrong], images[wrong], truth.rows(wrong))
+        yield Finding.error(
+            "evaluation",
+            f"when the network is evaluated, {wrong.sum():,} of {len(wrong):,} positions have a "
+            f"history plane that is not the game's, {where(wrong, affected(truth))}",
+            f"in evaluation, and not in training, {cause}",
             ONE_NETWORK,
             root="boards",
         )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from hexsearch.doctor.hypotheses.truth import Ints, Truth
 
 _CLOSE = 1e-3  # relative difference of equal losses
 _OFF = 0.01  # relative difference that is reported
+_FAR = (20.0, 1e4, 1e9)  # numbers that a mask may subtract from logits
 _FACTORS = {
     "in bits, not in nats (1 / ln 2 times as large)": 1 / math.log(2),
     "a logarithm to base 10 (1 / ln 10 times as large)": 1 / math.log(10),
@@ -70,12 +72,29 @@ def _others(log_p: NDArray[np.float64], logits: Tensor, here: Truth) -> Iterator
     over = len(log_p) / (len(log_p) + len(games))
     yield "divided by all positions, also those without a next move", right * over
     yield "the logarithm of a uniform policy", math.log(log_p.shape[1])
+    yield from _masked(logits.double().numpy(), here)
     own = logits.float().softmax(dim=1).double().numpy()
     yield "the mean of 1 - p(next move)", 1 + _mean(own, here.next_cell)
     yield (
         "the share of moves that are not the likeliest",
         float((log_p.argmax(axis=1) != here.next_cell).mean()),
     )
+
+
+def _masked(logits: NDArray[np.float64], here: Truth) -> Iterator[tuple[str, float]]:
+    """Policy losses with a mask of legal moves, right or wrong."""
+    taken = (here.boards != 0).reshape(len(logits), -1)
+    cells = np.arange(taken.shape[1], dtype=np.int64)
+    masks = {
+        "that of a softmax over free cells only (a legal-move mask)": taken,
+        "masked the wrong way round: free cells are masked, and occupied ones are not": ~taken,
+    }
+    for how, moved in moved_cells(cells, here.size).items():
+        masks[f"masked by a mask of legal moves that is {how}"] = taken[:, moved]
+    for words, hidden in masks.items():
+        for far in _FAR:
+            masked = torch.from_numpy(np.where(hidden, logits - far, logits))
+            yield words, _mean(masked.log_softmax(dim=1).numpy(), here.next_cell)
 
 
 def _mean(log_p: NDArray[np.float64], cells: Ints) -> float:

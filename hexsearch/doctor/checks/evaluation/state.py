@@ -176,6 +176,7 @@ def _resumed(
 ) -> Iterator[Finding]:
     """Compare a trial that is restored from a state with the trial that gave it."""
     again = needed(pipeline.new_trial(trial.max_positions))
+    begun = deepcopy(again.network.state_dict())
     try:
         again.load_state(deepcopy(state))  # an optimiser keeps the tensors that it is given
     except CheckpointError:
@@ -193,7 +194,8 @@ def _resumed(
         yield _finding(
             f"{len(other)} of {len(own)} weights of a restored trial are not the saved ones, such "
             f"as {other[0]}",
-            "a resumed training continues from other weights than those of the checkpoint",
+            "a resumed training continues from other weights than those of the checkpoint"
+            + _instead(again.network, begun, state),
         )
         return
     wrong = _differing(trial.optimiser.state_dict(), again.optimiser.state_dict())
@@ -215,6 +217,19 @@ def _resumed(
             return
     if again.positions_seen == trial.positions_seen:
         yield from continued_findings(trial, again)
+
+
+def _instead(restored: Network, begun: dict[str, Tensor], state: Mapping[str, Any]) -> str:
+    """In words, which known weights a restored network has; empty if none of them."""
+    own = dict(restored.named_parameters())
+    for words, weights in (
+        ("the initial ones (nothing is loaded: other names, or strict=False)", begun),
+        ("the averaged ones (EMA), and not those that are trained", state.get("average", {})),
+    ):
+        known = [name for name in own if name in weights]
+        if known and all(torch.equal(own[name], weights[name]) for name in known):
+            return f": from {words}"
+    return ""
 
 
 def _saved(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from hexsearch.training.metrics import Evaluation
 
 _COMPARED = 600  # positions whose answers are compared
 _CLOSE = 1e-3
+_LAGS, _MOST = 4, 0.9  # rows that answers may be shifted by, and share of them that is
 
 
 class _Sum(nn.Module):
@@ -94,7 +95,25 @@ def _answers(
     if wrong.any():
         flags = np.zeros(len(truth.ply), dtype=bool)
         flags[chosen[kept]] = wrong
+        theirs, rows = evaluation.win_prob_red, chosen[kept]
+        for lag in (*range(-_LAGS, 0), *range(1, _LAGS + 1)):
+            inside = (rows + lag >= 0) & (rows + lag < len(theirs))
+            same = np.abs(theirs[rows[inside] + lag] - ours[inside]) < _CLOSE
+            if inside.any() and same.mean() > _MOST:
+                yield _shifted(lag, len(theirs))
+                return
         yield _finding("answers", flags, truth, chosen[kept])
+
+
+def _shifted(lag: int, count: int) -> Finding:
+    return Finding.error(
+        "evaluation",
+        f"in an evaluation of {count:,} positions nearly every answer is that of another row",
+        f"answers of an evaluation of several batches are shifted: each is that of the position "
+        f"{abs(lag)} row(s) {'earlier' if lag > 0 else 'later'}",
+        "look at how batches of an evaluation are put together and cut",
+        root="beyond",
+    )
 
 
 def _finding(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hexsearch.analysis.boards import Positions
+from hexsearch.doctor.checks.network.rows import (
+    CLOSE,
+    Respond,
+    Spread,
+    by_rows,
+    mixing_module,
+)
 from hexsearch.doctor.checks.network.symmetries import symmetry_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.chance import is_random
-from hexsearch.doctor.hypotheses.general.regions import region
 from hexsearch.doctor.networks import ExaminedNetwork, Observed, TrainedNetwork, take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 from hexsearch.doctor.samples import enough
@@ -21,10 +27,6 @@ _PROBED, _ALONE = 32, 8  # positions of a batch, and those that are also answere
 _REPEATED = 0.3  # share of boards with the value of another board that is reported
 _FEW = 100  # different values of an answer that is not rounded
 _ONE = 0.6  # share of these that have one and the same value
-_CLOSE = 0.02  # largest difference of equal outputs, in their standard deviations
-_MATCHED = 0.9  # share of rows whose answer is that of some row
-Answers = tuple[Tensor, Tensor]  # policy and value
-Respond = Callable[[Tensor], Answers]
 
 
 def check_trained(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -48,7 +50,7 @@ def _shared_readout(
     raw = examined.respond(planes)[1]
     together, again = (examined.reported(raw, positions) for _ in range(2))
     drawn = float(torch.nan_to_num(together - again).abs().max())
-    if drawn > _CLOSE:
+    if drawn > CLOSE:
         yield _finding(
             f"for the same raw values win_prob_red gives answers that differ by up to {drawn:.2f} "
             "from call to call",
@@ -60,7 +62,7 @@ def _shared_readout(
     parts = np.split(np.arange(len(positions)), range(_ALONE, len(positions), _ALONE))
     alone = torch.cat([examined.reported(raw[part], take(positions, part)) for part in parts])
     apart = float(torch.nan_to_num(together - alone).abs().max())
-    if apart > _CLOSE:
+    if apart > CLOSE:
         yield _finding(
             f"for the same raw values win_prob_red gives {len(positions)} positions answers that "
             f"differ by up to {apart:.2f} if they are asked together and in parts of {_ALONE}",
@@ -167,15 +169,15 @@ def independence_findings(
     half = max(len(planes) // 2, 1)
     asked, others = planes[:half], planes[half:]
     first, second = respond(asked), respond(asked)
-    spread = _Spread(first)
+    spread = Spread(first)
     rest = respond(others) if len(others) else None
     third, fourth = respond(asked), respond(asked)
     repeated = spread.gap(second, fourth)
-    if repeated > _CLOSE:
+    if repeated > CLOSE:
         yield _unsteady(respond, asked, spread, repeated)
         return
     history = max(spread.gap(third, fourth), spread.gap(first, second))
-    if history > _CLOSE:
+    if history > CLOSE:
         yield _finding(
             f"an answer changes by {history:.3g} standard deviations with the calls before it",
             "the network keeps something from one call to the next: stale features, a cache, or a "
@@ -195,11 +197,12 @@ def independence_findings(
     if rest is not None:
         parts = torch.cat([second[0], rest[0]]), torch.cat([second[1], rest[1]])
         whole = spread.gap(respond(planes), parts)
-    if max(permuted, together, whole) > _CLOSE:
+    if max(permuted, together, whole) > CLOSE:
         yield _finding(
             f"an answer changes by up to {max(permuted, together, whole):.2f} standard deviations "
             "with the other positions of its batch",
-            _by_rows(respond, planes, spread)
+            by_rows(respond, planes, spread)
+            or mixing_module(respond, planes[:half], _ALONE)
             or "batch norm is in train mode at inference, or an operation (a softmax, a mean, an "
             "attention) goes over the batch instead of the board",
             "call eval() on the model before inference; check the dimension of every softmax, mean "
@@ -209,10 +212,10 @@ def independence_findings(
     yield from symmetry_findings(respond, asked, second, for_mover)
 
 
-def _unsteady(respond: Respond, asked: Tensor, spread: _Spread, gap: float) -> Finding:
+def _unsteady(respond: Respond, asked: Tensor, spread: Spread, gap: float) -> Finding:
     """The finding for calls with the same planes that give different answers."""
     is_chance = is_random(
-        lambda: respond(asked), lambda some, others: spread.gap(some, others) <= _CLOSE
+        lambda: respond(asked), lambda some, others: spread.gap(some, others) <= CLOSE
     )
     evidence = (
         f"repeated calls with the same planes give different answers (by {gap:.3g} standard "
@@ -233,67 +236,6 @@ def _unsteady(respond: Respond, asked: Tensor, spread: _Spread, gap: float) -> F
         "compute every answer from its own planes: reset the state before each evaluation, call "
         "eval() on the model, and store nothing on self in forward()",
     )
-
-
-def _by_rows(respond: Respond, planes: Tensor, spread: _Spread) -> str:
-    """In words, which row's answer each row of a batch gets; empty if it is that of none."""
-    together = _as_one(respond(planes), spread)
-    alone = torch.cat([_as_one(respond(row[None]), spread) for row in planes])
-    words = _rows_of(together, alone, _CLOSE)
-    # The value may come from other rows, and the policy from its own.
-    value = _rows_of(together[:, -1:], alone[:, -1:], _CLOSE / 10)
-    return words or value.replace("answer", "value")
-
-
-def _rows_of(together: Tensor, alone: Tensor, close: float) -> str:
-    """The same for outputs [P, K] of a batch and of its rows alone."""
-    gaps = torch.cdist(together, alone) / together.shape[1] ** 0.5
-    source = gaps.argmin(dim=1)
-    known = gaps.min(dim=1).values < close
-    rows, right = torch.arange(len(together)), gaps.diagonal() < close
-    if bool(right.all()):
-        return ""  # the other positions move an answer by less than what tells rows apart
-    if float(known.float().mean()) > _MATCHED:
-        lags = rows - source
-        if float((source == rows.flip(0)).float().mean()) > _MATCHED:
-            return "the answers of a batch come back in reverse order: each is that of another row"
-        usual = int((lags % len(lags)).mode().values)
-        if float((lags % len(lags) == usual).float().mean()) > _MATCHED:
-            return f"each answer is that of the row {usual} places earlier"
-        return "the answers of a batch come back in another order: each is that of another row"
-    wrong = (~right).numpy()
-    place = region(wrong, {"row in the batch": rows.numpy()})
-    if not place:
-        return ""
-    same = float((together[~right] - together[~right][0]).abs().max()) < _CLOSE
-    return (
-        f"in a batch of {len(together)} the answers are not those of the positions {place}"
-        + (": they are the same for all of these rows" if same else "")
-        + " (a buffer of fixed size, or rows that are never computed)"
-    )
-
-
-def _as_one(answers: Answers, spread: _Spread) -> Tensor:
-    """[P, K] all outputs of each position, in standard deviations."""
-    policy, value = (each.float().reshape(len(each), -1) for each in answers)
-    return torch.cat([policy / max(spread.policy, 1e-4), value / max(spread.value, 1e-4)], dim=1)
-
-
-class _Spread:
-    """Standard deviations of value and policy, in which differences are measured."""
-
-    def __init__(self, answers: tuple[Tensor, Tensor]) -> None:
-        policy, value = answers
-        self.value = float(value.float().std()) if value.numel() > 1 else 0.0
-        self.policy = float(policy.float().std()) if policy.numel() > 1 else 0.0
-
-    def gap(self, some: tuple[Tensor, Tensor], others: tuple[Tensor, Tensor]) -> float:
-        """The largest difference of two outputs, in standard deviations."""
-        scales = (self.policy, self.value)
-        return max(
-            float((a.float() - b.float()).abs().max()) / max(scale, 1e-4)
-            for a, b, scale in zip(some, others, scales, strict=True)
-        )
 
 
 def _finding(evidence: str, cause: str, remedy: str, root: str = "modes") -> Finding:

@@ -105,7 +105,7 @@ def _changed(step: WatchedStep, trial: WatchedTrial, matrices: Flat) -> Hypothes
         return None
     given, own, weights = (_by_tensor(of, trial) for of in (step.given, wanted, step.before))
     how = _by_kind(step.given, wanted, matrices) or how_changed(given, own, {}, weights)
-    how = how or _noise(step.given, wanted)
+    how = how or _penalty(step, wanted, matrices) or _noise(step.given, wanted)
     cause = f"gradients are changed before the step: {how}"
     return Hypothesis("sound" if is_sound(how) else "changed", cause, _LEAVE) if how else None
 
@@ -136,6 +136,27 @@ def _by_kind(given: Flat, wanted: Flat, matrices: Flat) -> str:
             return ""
         factors[name] = factor
     return " and ".join(f"those of {name} are multiplied by {f:.3g}" for name, f in factors.items())
+
+
+def _penalty(step: WatchedStep, wanted: Flat, matrices: Flat) -> str:
+    """In words, a multiple of some weights that is added to their gradients; empty if none is."""
+    some, others, weights, kinds = (
+        torch.cat([of[part] for part in wanted]).double()
+        for of in (step.given, wanted, step.before, matrices)
+    )
+    found = {}
+    for kind, name in ((1.0, "matrices and kernels"), (0.0, "norms and biases")):
+        rows = kinds == kind
+        columns = torch.stack([others[rows], weights[rows]], dim=1)
+        solved = torch.linalg.lstsq(columns, some[rows][:, None], driver="gelsd").solution
+        rest = float((columns @ solved - some[rows][:, None]).norm())
+        if rest > 0.01 * float(some[rows].norm()) or float(solved[0]) <= 0:
+            return ""
+        share = float(solved[1] / solved[0])
+        if abs(share) * float(weights[rows].norm()) > 0.01 * float(others[rows].norm()):
+            found[name] = share
+    told = " and ".join(f"{share:.3g} times the {name}" for name, share in found.items())
+    return f"{told} is added to them (an L2 penalty in the loss, or a weight decay)" if told else ""
 
 
 def _noise(given: Flat, wanted: Flat) -> str:

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.general.fits import short_sum
+from hexsearch.doctor.hypotheses.optimisation.averages import averages_after
 from hexsearch.doctor.recorded import Flat, WatchedStep
 from hexsearch.doctor.watching import WatchedTrial
 
+_OTHER = 0.1  # difference from the average, as a share of the change
 _EXPLAINS = 0.98  # share of the variance of a change that a sum must explain
 
 
@@ -36,11 +38,23 @@ def outside_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterato
             "every step is undone: the old weights are put back"
             if undone
             else "something else than the optimiser changes the weights between steps"
-            + _what_they_become(trial, step),
+            + (_written_back(trial, stepped[: number + 1]) or _what_they_become(trial, step)),
             "let only the optimiser change weights: look for load_state_dict(), copy_() and "
             "in-place operations on parameters",
         )
         return
+
+
+def _written_back(trial: WatchedTrial, steps: list[WatchedStep]) -> str:
+    """In words, that weights are replaced by their average; empty if they are not."""
+    if not trial.config.optimiser.ema_half_life:
+        return ""
+    average, step = averages_after(trial, steps)[0], steps[-1]
+    for part, late in step.late.items():
+        changed = float((late - step.after[part]).norm())
+        if changed and float((late - average[part]).norm()) > _OTHER * changed:
+            return ""
+    return ": their average (EMA) is written back into the network that is trained"
 
 
 def _what_they_become(trial: WatchedTrial, step: WatchedStep) -> str:

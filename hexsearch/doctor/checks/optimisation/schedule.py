@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
+from hexsearch.config.optimiser import OptimiserConfig
 from hexsearch.doctor.findings import Finding, in_words
-from hexsearch.doctor.hypotheses.optimisation.rates import explain_rates
+from hexsearch.doctor.hypotheses.optimisation.rates import explain_rates, wanted_rate
 from hexsearch.doctor.recorded import WatchedStep
 from hexsearch.doctor.watching import WatchedTrial
 from hexsearch.training.optimisation.schedule import learning_rate
+
+_POINTS = 200  # of the budget at which the schedule is asked
 
 
 def schedule_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
@@ -16,7 +20,7 @@ def schedule_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterat
     config = trial.config.optimiser
     rates = [step.rates[0] for step in stepped]
     progress = [step.progress for step in stepped]
-    wanted = [learning_rate(config, at) for at in progress]
+    wanted = [wanted_rate(config, at) for at in progress]
     if max(rates, default=0.0) == 0.0:
         yield Finding.error(
             "schedule",
@@ -31,9 +35,11 @@ def schedule_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterat
             f"the learning rate is {rates[0]:.3g} in all of {len(rates)} steps; by schedule "
             f"{config.schedule} it starts at {wanted[0]:.2g}, its highest value is "
             f"{max(wanted):.2g}, and it ends at {wanted[-1]:.2g}",
-            "the schedule is built but never stepped",
+            "the schedule is built but never stepped, or its progress begins again at each report",
             "set the rate before each step, by the share of the budget that has been used",
         )
+    elif formula := list(_whole_budget(config)):
+        yield from formula
     elif max(abs(a - b) for a, b in zip(rates, wanted, strict=True)) > 0.01 * max(wanted):
         best = explain_rates(config, rates, progress)
         yield Finding(
@@ -46,6 +52,25 @@ def schedule_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterat
         )
     else:
         yield from _of_groups(trial, stepped)
+
+
+def _whole_budget(config: OptimiserConfig) -> Iterator[Finding]:
+    """Compare the schedule's own formula with that of the documents, over the whole budget."""
+    progress = [n / _POINTS for n in range(_POINTS + 1)]
+    rates = [learning_rate(config, at) for at in progress]
+    wanted = [wanted_rate(config, at) for at in progress]
+    gaps = [abs(a - b) for a, b in zip(rates, wanted, strict=True)]
+    if max(gaps) <= 0.01 * max(wanted):
+        return
+    best, worst = explain_rates(config, rates, progress), gaps.index(max(gaps))
+    yield Finding.error(
+        "schedule",
+        f"after {progress[worst]:.0%} of the budget the learning rate will be {rates[worst]:.2g}; "
+        f"by schedule {config.schedule} it is {wanted[worst]:.2g}",
+        best.cause,
+        best.remedy,
+        root="schedule",
+    )
 
 
 def _of_groups(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
@@ -61,7 +86,8 @@ def _of_groups(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Find
         for rate, factor in zip(step.rates, factors, strict=True)
     ]
     flat = [all(p.ndim < 2 for p in group["params"]) for group in groups]
-    for group, rate, factor, is_other in zip(groups, step.rates, factors, other, strict=True):
+    rows = zip(groups, step.rates, factors, other, strict=True)
+    for number, (group, rate, factor, is_other) in enumerate(rows):
         if is_other:
             owner = in_words(str(group.get("owner", "other weights")))
             if other == flat:
@@ -70,9 +96,30 @@ def _of_groups(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Find
                 "schedule",
                 f"the learning rate of the {owner} is {rate:.3g}, but the schedule gives "
                 f"{base * factor:.3g}",
-                f"the learning rate of the {owner} is {rate / max(base * factor, 1e-12):.3g} times "
-                "the configured one",
+                f"the learning rate of the {owner} "
+                + (
+                    _course([s.rates[number] for s in stepped], [s.rates[0] for s in stepped])
+                    or f"is {rate / max(base * factor, 1e-12):.3g} times the configured one"
+                ),
                 "set the rate of every group to that of the schedule times the group's factor",
                 root="movement" if rate == 0.0 else "",
             )
             return
+
+
+def _course(rates: list[float], first: list[float]) -> str:
+    """In words, how the rates of a group change beside those of the first group; "" if alike."""
+    moves = max(first) - min(first) > 0.01 * max(first)
+    if moves and max(rates) - min(rates) < 1e-6 * max(rates):
+        return (
+            f"stays at {rates[0]:.3g} in all steps: the schedule sets the rate of the first "
+            "parameter group only"
+        )
+    ratios = [a / b for a, b in zip(rates, first, strict=True) if b > 0]
+    more = [b / a for a, b in pairwise(ratios) if a > 0]
+    if len(more) > 1 and max(more) - min(more) < 1e-3 * max(more) and abs(more[0] - 1) > 0.01:
+        return (
+            f"is multiplied by {more[0]:.3g} once more in every step (the factor of its group is "
+            "applied again and again), so it soon vanishes or explodes"
+        )
+    return ""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.general.fits import short_sum
+from hexsearch.doctor.hypotheses.optimisation.averages import averages_after
 from hexsearch.doctor.hypotheses.optimisation.updates import (
     explain_steps,
     gap_of,
@@ -25,8 +26,8 @@ _UNKNOWN = Hypothesis(
     "another decay, another momentum, one constant factor",
     "look for code that wraps the optimiser or changes its state",
 )
-_LARGEST_SHARE = 0.1  # a half-life is at most this share of the positions seen
 _EXPLAINS = 0.99  # share of the variance of the evaluated weights that a sum must explain
+_LATE = 0.05  # share of the difference that an average of other weights leaves
 _OFF = 0.03  # relative difference of a step and its formula that is still accepted
 
 
@@ -53,22 +54,10 @@ def update_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator
 
 def _average(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
     """Compare the averaged weights with the average of the weights after each step."""
-    half_life = trial.config.optimiser.ema_half_life
-    if not half_life:
+    if not trial.config.optimiser.ema_half_life:
         return
     parts = trial.answering.parts()
-    initial = iter(trial.begun_answering)
-    start = {id(p): next(initial) for p in trial.answering.parameters()}
-    seen = round(stepped[0].progress * trial.max_positions)
-    average = {
-        owner: torch.cat([start[id(p)].reshape(-1) for p in parts[owner].parameters()])
-        for owner in stepped[0].after
-    }
-    for step in stepped:
-        seen += len(step.batch)
-        life = min(half_life, _LARGEST_SHARE * seen)
-        share = 1.0 - 0.5 ** (len(step.batch) / life)
-        average = {o: a.lerp(step.after[o], share) for o, a in average.items()}
+    average, late = averages_after(trial, stepped)
     for owner, wanted in average.items():
         own = torch.cat([p.detach().reshape(-1) for p in parts[owner].parameters()])
         moved = float((stepped[-1].after[owner] - stepped[0].before[owner]).norm())
@@ -79,7 +68,12 @@ def _average(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Findin
                 f"after {len(stepped)} steps the averaged weights of the {in_words(owner)} are off "
                 f"by {gap / max(moved, 1e-12):.0%} of the distance that training has moved the "
                 "weights",
-                _what_is_evaluated(own, wanted, stepped[-1].after[owner], stepped[0].before[owner]),
+                "the average of weights (EMA) is updated before the optimiser's step and not after "
+                "it, so it is one step late"
+                if float((own - late[owner]).norm()) < _LATE * gap
+                else _what_is_evaluated(
+                    own, wanted, stepped[-1].after[owner], stepped[0].before[owner]
+                ),
                 "update the average after each step, with the half-life optimiser.ema_half_life",
             )
             return

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.targets import directions
@@ -13,6 +15,7 @@ from hexsearch.doctor.own_training.watched import OwnTraining
 from hexsearch.game.board import RED
 
 _DRAWS, _EVEN = 0.1, 0.02  # share of draws that is reported; chance of Red that is none's win
+_EXACT = 1e-3  # difference of a chance that is a sum of others
 _ROWS, _NEARLY_ALL = 40, 0.9  # rows of a result, and the share of them that shows its class
 
 
@@ -34,6 +37,48 @@ def of_draws(own: OwnTraining) -> Iterator[Finding]:
             "label all positions of a game by its winner",
             root="training value",
         )
+
+
+def of_unread(own: OwnTraining) -> Iterator[Finding]:
+    """Report a class that stands for a loss and is not read, beside one that nothing trains."""
+    raised, known = _raised(own), own.catalogues[0]
+    if raised is None or known.raw is None or own.rows is None or known.raw.shape[1] < 3:
+        return
+    count = known.raw.shape[1]
+    if own.rows.value is None or own.rows.value.tensor.shape[1] != count:
+        return
+    for side in (-1, 1):
+        weights = _read_weights(known.raw, known.reported, torch.from_numpy(known.to_move == side))
+        if weights is None:
+            return
+        shares = np.bincount(raised, minlength=count) / len(raised)
+        used = np.argsort(shares)[::-1][:2]
+        low, high = float(weights.min()), float(weights.max())
+        ends = {int(weights.argmin()), int(weights.argmax())}
+        unused = [k for k in ends if shares[k] < 1 - _NEARLY_ALL]
+        between = [int(k) for k in used if int(k) not in ends]
+        if shares[used].sum() < _NEARLY_ALL or not unused or not between or high - low < _EVEN:
+            return
+    yield Finding.error(
+        "training value",
+        f"{shares[between[0]]:.0%} of {len(raised):,} rows have class {between[0]} as their label, "
+        f"and {shares[unused[0]]:.0%} class {unused[0]}; of the two, it is class {unused[0]} that "
+        "the reported chance is read from",
+        f"the classes of the value are read in another order than they are trained: class "
+        f"{unused[0]}, which no label has, is read as a result, and class {between[0]}, which "
+        "labels have, is read as a draw (ignored)",
+        "read the classes in the order of the labels: print the three chances of a lost position",
+        root="reading",
+    )
+
+
+def _read_weights(raw: Tensor, reported: Tensor, rows: Tensor) -> Tensor | None:
+    """[K] how much the chance of each class adds to what is reported; None if it is no sum."""
+    chances, said = raw[rows].double().softmax(dim=1), reported[rows].double()[:, None]
+    if len(chances) < _ROWS:
+        return None
+    weights = torch.linalg.lstsq(chances, said, driver="gelsd").solution
+    return weights[:, 0] if float((chances @ weights - said).abs().max()) < _EXACT else None
 
 
 def read_classes(own: OwnTraining) -> tuple[str, str] | None:

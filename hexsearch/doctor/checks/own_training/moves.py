@@ -7,14 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 from torch import Tensor
 
+from hexsearch.doctor.checks.own_training.loss_weights import batch_weights, weights_of_losses
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.boards.policy_targets import target_scores
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, where
+from hexsearch.doctor.own_training.factors import factor_of_chance
 from hexsearch.doctor.own_training.outputs import Output
 from hexsearch.doctor.own_training.targets import (
     of_probabilities,
-    policy_scale,
     spread_evenly,
     wanted_moves,
     without_softmax,
@@ -26,7 +27,6 @@ _FEW, _WRONG = 40, 0.02  # rows that are needed, and the share of wrong ones tha
 _NEARLY_ALL = 0.9
 _ABSENT = 0.6  # share of rows without a part in the policy loss that is reported
 _SPREAD = 0.3  # share of a target that is spread over all cells
-_WEAK = 0.02  # weight of the value loss beside that of the policy loss that is reported
 
 
 def check_moves(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -59,13 +59,14 @@ def check_moves(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from formula
     if any(each.severity == "error" for each in formula):
         return
+    yield from batch_weights(own)
     wanted = own.moves
     if wanted is None or len(wanted.rows) < _FEW:
         return
     right = wanted.truth.cells_under(wanted.symmetry)
     wrong: Flags = (wanted.target != right) & wanted.truth.has_move
     if wrong.sum() <= _WRONG * len(wrong):
-        yield from _weights(own)
+        yield from weights_of_losses(own)
         return
     if own.lowered is not None and (own.lowered.target == right)[wrong].mean() > 1 - _WRONG:
         yield _lowered(wrong, where(wrong, affected(wanted.truth, wanted.symmetry)))
@@ -117,6 +118,10 @@ def _formula(own: OwnTraining) -> Iterator[Finding]:
         )
         return
     policy = Output("", rows.policy.tensor[own.usual], 0, rows.policy.gradient[own.usual])
+    factor = factor_of_chance(policy, rows.size**2)
+    if factor:
+        yield _by_chance(factor)
+        return
     cells, known = wanted_moves(policy, rows.size**2)
     spread = spread_evenly(policy, cells, known)
     if spread > _SPREAD:
@@ -139,6 +144,26 @@ def _formula(own: OwnTraining) -> Iterator[Finding]:
             "use the cross-entropy of the logits",
             root="policy targets",
         )
+
+
+def _by_chance(factor: str) -> Finding:
+    """The finding for rows that count the more, the likelier their move is already."""
+    cause = (
+        f"the policy loss of a move is {factor}, where p is its probability: a focal factor that "
+        "is turned around (p in place of 1 - p), so moves that the network does not expect, nearly "
+        "all of them, get hardly any gradient, or one that makes them less likely"
+        if factor != "p"
+        else "the policy loss is minus the probability of the move, without its logarithm: moves "
+        "that the network does not expect get hardly any gradient"
+    )
+    return Finding.error(
+        "training policy",
+        "in each row the gradients at the policy are those of a cross-entropy times a factor that "
+        "depends on the probability of the move alone, and grows with it",
+        cause,
+        "use the cross-entropy, or a focal loss with the factor (1 - p) ** gamma",
+        root="policy targets",
+    )
 
 
 def _raises_none(gradient: Tensor) -> bool:
@@ -165,49 +190,3 @@ def _lowered(wrong: Flags, place: str) -> Finding:
         remedy,
         root="policy targets",
     )
-
-
-def _pull(gradient: Tensor) -> float:
-    """Median of the largest gradient of each row that has a part in the loss; 0 if none has."""
-    largest = gradient.abs().amax(dim=1)
-    return float(largest[largest > 0].median()) if bool(largest.any()) else 0.0
-
-
-def _weights(own: OwnTraining) -> Iterator[Finding]:
-    """Compare the factors before both losses."""
-    rows, loss = own.rows, own.formula
-    if rows is None or rows.value is None or rows.policy is None:
-        return
-    of_value, of_policy = rows.value.gradient, rows.policy.gradient
-    if of_value is None or of_policy is None:
-        return
-    pulls = [_pull(each[own.usual]) for each in (of_value, of_policy)]
-    told = f"the pull on a value is {pulls[0]:.2g}, and on the logit of a move {pulls[1]:.2g}"
-    share = pulls[0] / max(pulls[1], 1e-30)
-    policy = Output("", rows.policy.tensor[own.usual], 0, of_policy[own.usual])
-    scale = policy_scale(policy, *wanted_moves(policy, rows.size**2))
-    if loss is not None and scale > 0:
-        share = loss.scale / scale
-        told = (
-            f"the {loss.name} has a factor of {loss.scale:.2g} for each position, the "
-            f"cross-entropy of the policy one of {scale:.2g}"
-        )
-    if pulls[1] > 0 and share > 1 / _WEAK:
-        yield Finding.warning(
-            "training policy",
-            told,
-            f"the policy loss weighs {1 / share:.2g} of the value loss: the network learns the "
-            "value, and the policy hardly (a sum over the batch beside a mean, for instance)",
-            "give both losses weights near each other; take means, not sums, of both",
-            root="loss weights",
-        )
-    elif 0 < share < _WEAK:
-        yield Finding.warning(
-            "training value",
-            told,
-            f"the value loss weighs {share:.2g} of the policy loss: the network learns the policy, "
-            "and the value hardly",
-            "give the value loss a weight near that of the policy loss; take means, not sums, of "
-            "both",
-            root="loss weights",
-        )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -11,7 +12,9 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import by_game
 from hexsearch.doctor.hypotheses.table import Flags
 from hexsearch.doctor.hypotheses.truth import Truth
+from hexsearch.doctor.own_training.outputs import Output, value_of
 from hexsearch.doctor.own_training.rows import Wanted
+from hexsearch.doctor.own_training.seen import SeenPass
 from hexsearch.doctor.own_training.soft_targets import groups, turning_point
 from hexsearch.doctor.own_training.watched import OwnTraining
 
@@ -20,6 +23,8 @@ _ABSENT = 0.6  # share of rows without a part in the value loss that is reported
 _FIRST, _FEW, _LEVEL = 4, 20, 0.3  # batches, rows of a result in them, and largest raw value
 _SOME = 0.1  # share of the rows of a result
 _UNEQUAL = 2.5  # factor between the pulls of both results
+_OPPOSITE = 1e-3  # largest residual of gradients that are multiples of others
+_FEW_OPPOSITE, _STEPS_SEEN = 8, 6  # rows of a pass, and steps that are looked at for these
 _CERTAIN = 0.1  # distance of a chance from 0 or 1 that is not certain
 
 
@@ -184,3 +189,55 @@ def of_means(batches: int) -> Finding:
         "compute the loss of each position, and take the mean of the losses",
         root="training value",
     )
+
+
+def through_targets(own: OwnTraining) -> Iterator[Finding]:
+    """Report gradients at two passes that are opposite: one is the target of the other."""
+    steps = [step for step in own.recording.steps if len(step.passes) > 1][:_STEPS_SEEN]
+    shares = [_share(step.passes, own.foreign.size) for step in steps]
+    known = [share for share in shares if share is not None]
+    if not steps or len(known) < len(steps):
+        return
+    share = sum(known) / len(known)
+    yield Finding.error(
+        "training value",
+        f"in each of {len(steps)} steps the network is asked twice, and the gradients at the value "
+        f"of one pass are those of the other times {-share:.2g}",
+        "the target of the value loss is the network's own answer to another position (the next "
+        "one, a bootstrapped target) and is not detached: its gradient pulls that answer back to "
+        "the earlier one",
+        "compute the target in torch.no_grad(), or detach() it",
+        root="training value",
+    )
+
+
+def _share(passes: Sequence[SeenPass], size: int) -> float | None:
+    """Share of the loss that the target of one pass makes; None if no two passes are opposite."""
+    values = [value_of(each.outputs, size) for each in passes]
+    for first, second in combinations(values, 2):
+        if first is None or second is None:
+            continue
+        for target, answer in ((first, second), (second, first)):
+            found = _opposite(target, answer)
+            if found is not None:
+                return found
+    return None
+
+
+def _opposite(target: Output, answer: Output) -> float | None:
+    """The share, at most 1, for which gradients at `target` are -share those at `answer`."""
+    if target.gradient is None or answer.gradient is None:
+        return None
+    pulled, pulls = (
+        each.gradient.reshape(len(each.tensor), -1).double()  # type: ignore[union-attr]
+        for each in (target, answer)
+    )
+    if pulled.shape != pulls.shape or pulled.shape[1] != 1 or torch.equal(pulled, -pulls):
+        return None  # a loss of the difference of two answers, beside another one
+    rows = pulled[:, 0] != 0  # the last position of a game has none behind it
+    if int(rows.sum()) < _FEW_OPPOSITE:
+        return None
+    pulled, pulls = pulled[rows, 0], pulls[rows, 0]
+    share = -float((pulled * pulls).sum() / pulls.square().sum().clamp(min=1e-30))
+    rest = float((pulled + share * pulls).norm() / pulled.norm())
+    return share if rest < _OPPOSITE and 0 < share <= 1 + _OPPOSITE else None

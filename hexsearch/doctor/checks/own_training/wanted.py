@@ -7,8 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from hexsearch.doctor.checks.own_training.classes import of_draws
-from hexsearch.doctor.checks.own_training.uncertain import of_means, single, uncertain, unequal
+from hexsearch.doctor.checks.own_training.classes import of_draws, of_unread
+from hexsearch.doctor.checks.own_training.uncertain import (
+    of_means,
+    single,
+    through_targets,
+    uncertain,
+    unequal,
+)
 from hexsearch.doctor.checks.own_training.wrong_labels import wrong_labels
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.table import Flags
@@ -63,7 +69,13 @@ def check_value(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             root="detached value",
         )
         return
-    early = list(of_draws(own)) or list(single(own)) or list(unequal(own))
+    early = (
+        list(through_targets(own))
+        or list(of_draws(own))
+        or list(of_unread(own))
+        or list(single(own))
+        or list(unequal(own))
+    )
     if early:
         yield from early
         return

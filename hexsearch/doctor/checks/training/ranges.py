@@ -21,6 +21,7 @@ _HUGE = (4096.0,)  # scale at which a linear output leaves its range far behind
 _GROWS = 8.0  # times that its range must grow to be called linear
 _POSITIONS = 32  # positions that are answered with each set
 _CUT = 0.05  # share of outputs that are cut off
+_SURE_POLICY, _LARGE = 0.5, 8.0  # share of a uniform policy's entropy; size of features
 _SURE = 0.02  # distance from 0 or 1 within which an answer is sure
 _ALIKE, _TOLD = 1e-3, 8  # spread over positions, relative to the size; modules that are told
 _BOUNDS = ((0.0, 1.0, "a sigmoid or softmax"), (-1.0, 1.0, "a tanh"))
@@ -192,6 +193,33 @@ def _first_answers(trial: WatchedTrial) -> Iterator[Finding]:
             "initialise the last layer with smaller weights, so that the first answers are near "
             "0.5",
         )
+    yield from _first_moves(trial)
+
+
+def _first_moves(trial: WatchedTrial) -> Iterator[Finding]:
+    """The policy before any step should be near a uniform one."""
+    step = trial.steps[0]
+    logits = step.policy_logits.float()
+    uniform = math.log(max(logits.shape[-1], 2))
+    log_p = logits.log_softmax(dim=-1)
+    entropy = float(-(log_p.exp() * log_p).sum(dim=-1).mean())
+    if trial.config.policy_head.weight == 0 or not entropy < _SURE_POLICY * uniform:
+        return
+    with torch.no_grad(), in_eval_mode(trial.network.modules()):
+        features = trial.network.trunk(trial.execution.show(step.planes[:_POSITIONS])).float()
+    size = float(features.square().mean().sqrt())
+    part = f"of the trunk (its features are {size:.2g} in size)" if size > _LARGE else "of its head"
+    yield Finding.warning(
+        "range of outputs",
+        f"the policy's entropy in the first batch is {entropy:.2g}, and {uniform:.3g} if all moves "
+        f"are alike; logits have a standard deviation of {float(logits.std()):.2g}, and the policy "
+        f"loss is {step.policy:.3g}",
+        f"the policy's first answers are sure and wrong: the initial weights {part} are far too "
+        "large (a gain, an initialisation without a norm), so features and gradients are huge",
+        "initialise residual branches near 0 and other layers by their number of inputs, or use "
+        "norms",
+        root="range",
+    )
 
 
 def _reached(

@@ -22,6 +22,8 @@ from hexsearch.doctor.hypotheses.formulas.readout_causes import (
     optimum,
 )
 from hexsearch.doctor.hypotheses.formulas.readout_forms import ends_of_answers
+from hexsearch.doctor.hypotheses.labels import affected
+from hexsearch.doctor.hypotheses.reported import explain_reported
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.samples import ComparedSamples
 from hexsearch.errors import ContractError
@@ -173,7 +175,17 @@ def check_smoothing(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 "set readout.label_smoothing to 0.1 or less",
             )
         wanted, reached = 1.0 - smoothing / 2, optimum(readout, 1.0).probability
-        if reached < wanted - 0.2 * smoothing:
+        lost = optimum(readout, 0.0).probability
+        if reached < wanted - 0.2 * smoothing and lost < 0.25 * smoothing:
+            yield Finding.error(
+                "label smoothing",
+                f"{name}: the loss of a win is least at answer {reached:.3f}, and that of a loss "
+                f"at {lost:.3f}; smoothed labels are {wanted:.3f} and {1 - wanted:.3f}",
+                "label smoothing moves targets towards 0 and not towards 0.5 (the target is "
+                "multiplied by 1 - s, and s / 2 is not added): answers are too low",
+                "let the target be t (1 - s) + s / 2",
+            )
+        elif reached < wanted - 0.2 * smoothing:
             yield Finding.error(
                 "label smoothing",
                 f"{name}: the loss of a win is least at answer {reached:.3f}; with labels smoothed "
@@ -196,6 +208,8 @@ def check_reported(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Evaluation must report Red's win probability, row by row."""
     trial = needed(pipeline.watched)
     compared = pipeline.compared
+    if compared.turned_apart:
+        return  # check `training labels` reports it
     batch, red_won = compared.samples.batch, compared.truth.red_won
     # A perfect network gives the raw value of least loss for the outcome of each sample.
     zero, one = optimum(trial.readout, 0.0), optimum(trial.readout, 1.0)
@@ -232,16 +246,29 @@ def check_reported(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             root="perspective",
         )
     elif right < 0.98:
-        yield _partly_reported(compared, reported.numpy())
+        yield _partly_reported(compared, reported.numpy(), raw.double().numpy())
 
 
-def _partly_reported(compared: ComparedSamples, reported: NDArray[np.float32]) -> Finding:
+def _partly_reported(
+    compared: ComparedSamples, reported: NDArray[np.float32], raw: NDArray[np.float64]
+) -> Finding:
     """The finding for answers that are inverted in the wrong samples."""
     called, red_won = reported > 0.5, compared.truth.red_won
     reflected = compared.symmetry >= 2
     share = float((called == red_won)[reflected].mean()) if reflected.any() else 1.0
     wrong = called != red_won
     place, same = compared.place(wrong), reported[wrong]
+    perfect, subsets = red_won.astype(np.float64), affected(compared.truth, compared.symmetry)
+    formula = explain_reported(perfect, reported.astype(np.float64), raw, perfect, subsets)
+    if formula is not None and formula.name == "decoding":
+        return Finding.error(
+            "perspective",
+            f"for a perfect network {1 - wrong.mean():.1%} of the reported answers on training "
+            f"samples are right; they go from {reported.min():.3g} to {reported.max():.3g}",
+            formula.cause,
+            formula.remedy,
+            root="perspective",
+        )
     return Finding.error(
         "perspective",
         f"for a perfect network {1 - wrong.mean():.1%} of the reported answers on training samples "

@@ -15,6 +15,7 @@ from hexsearch.doctor.hypotheses.table import Flags, lag_score
 from hexsearch.doctor.hypotheses.truth import Planes, Truth
 
 _FITS = 0.95  # share of the wrong samples
+_MOST = 0.8  # the same of boards that are looked for among the samples only
 _LOOKED_AT = 200  # wrong samples that other positions are tried on
 _DISTINCT = 0.3  # share of different boards that a distance in the batch needs
 _VALUES = 0.97  # share of the stones whose value a number must give
@@ -57,6 +58,21 @@ def sources(found: Planes, truth: Truth, swapped: Flags, wrong: Flags, batch_siz
     right_ones = [n for n in range(2) if not any(f"plane {n}" in each for each in sentences)]
     kept = f"; plane {right_ones[0]} is right" if len(right_ones) == 1 else ""
     return "; ".join(sentences) + kept if sentences else ""
+
+
+def of_other_samples(found: Planes, truth: Truth, wrong: Flags) -> str:
+    """In words, that wrong boards are those of other samples; empty if they are not."""
+    boards = [_least(planes) for planes in truth.all_stone_planes()]
+    known = np.concatenate([each[(truth.boards != 0).any(axis=(1, 2))] for each in boards])
+    if np.isin(_least(found[wrong]), known).mean() < _MOST:
+        return ""
+    stones = (found[wrong] > 0.5).sum(axis=(1, 2, 3))
+    alike = (stones == (truth.boards[wrong] != 0).sum(axis=(1, 2))).mean() > _FITS
+    as_many = " with as many stones" if alike else ""
+    return (
+        f"the planes show the board of another position{as_many}, from a few other samples (a "
+        "cache whose key is too coarse, a buffer that is used again, or an index that is wrong)"
+    )
 
 
 def _other_position(own: Digests, truth: Truth, swapped: Flags, number: int, bad: Flags) -> str:

@@ -113,7 +113,7 @@ class BlockOf:
             Unlike: a layer is not what is configured.
         """
         steps = self.steps if steps is None else steps
-        out = features
+        out, active = features, None
         for step in steps:
             if step == "shortcut":
                 out = out + self._shortcut(features)
@@ -121,12 +121,15 @@ class BlockOf:
                 out = out + 2 * self._shortcut(features)
             elif step == "shortcut subtracted":
                 out = out - self._shortcut(features)
+            elif step == "shortcut of the activation":
+                out = out + (features if active is None else active)
             elif step == "halved":
                 out = out / 2
             elif step == "conv2 of the input":
                 out = self._convolution("conv2", features)
             else:
                 out = self._step(step, out)
+            active = out if step == "act" and active is None else active
         return out
 
     def _layer(self, name: str) -> nn.Module:
@@ -223,6 +226,12 @@ def other_steps(steps: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
             yield "the shortcut is added twice", twice
             signed = [*steps[:place], "shortcut subtracted", *steps[place + 1 :]]
             yield "the shortcut is subtracted", signed
+            inner = [*steps[:place], "shortcut of the activation", *steps[place + 1 :]]
+            yield (
+                "the shortcut passes on the inner activation and not the block's input (as if an "
+                "in-place activation had overwritten it)",
+                inner,
+            )
             half = [*steps[: place + 1], "halved", *steps[place + 1 :]]
             yield "the sum with the shortcut is halved", half
         elif step == "conv2":

@@ -16,6 +16,7 @@ from hexsearch.doctor.hypotheses.formulas.readout_forms import (
     scale_of_output,
     written_arguments,
 )
+from hexsearch.doctor.hypotheses.loss_formulas import TURNED
 from hexsearch.model.readout import Readout, SmoothedReadout
 
 _FEW_LEVELS = 60  # different probabilities below which they are rounded
@@ -171,6 +172,8 @@ def optimum(readout: Readout, target: float) -> Optimum:
 
 def explain(readout: Readout) -> tuple[str, str]:
     """Cause and remedy for a read-out whose loss and probability do not belong together."""
+    if TURNED in other_form(readout) and (improper := _improper(readout)) is not None:
+        return improper  # such a loss is least at the wrong side, as well as at the right one
     zero, one = optimum(readout, 0.0), optimum(readout, 1.0)
     sigmoid = [float(torch.tensor(best.raw).sigmoid()) for best in (zero, one)]
     reads_sigmoid = (

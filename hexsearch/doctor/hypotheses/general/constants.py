@@ -21,6 +21,7 @@ _NEAR_END = 0.02  # distance from 0 or 1 of the output of a sigmoid that is at i
 _LABEL = 0.05  # distance from 0 or 1 of the answers after constant labels
 _LEANING = 0.35  # the same of a value of the side to move that leans to it
 _RANKS = 0.65  # AUC from which on a value tells positions apart
+_RANKED = 0.6  # the same of a value that is one-sided
 _FOLLOWS = 0.4  # correlation with the plies to the end that tells a label
 _FEW, _DRAWS, _SMALL = 32, 8, 0.05  # positions, draws, and deviation of other weights
 _CUT = 0.05  # share of values at an end for other weights that a relu explains
@@ -33,6 +34,7 @@ def constant_value(foreign: ForeignNetwork | None, observed: Observed) -> Cause:
     hypotheses: tuple[Callable[[], Cause | None], ...] = (
         lambda: whatever_the_weights(foreign, observed),
         lambda: _saturated(observed, _BEYOND),
+        lambda: _one_sided(observed),
         lambda: _driven(observed),
         lambda: _of_the_stage(observed),
         lambda: _one_label(observed, _LABEL),
@@ -148,6 +150,24 @@ def _mean_of_labels(observed: Observed) -> Cause | None:
         "are broadcast), it has a dead value head, which sees nothing of the board, or its "
         "training has hardly begun",
         "",
+    )
+
+
+def _one_sided(observed: Observed) -> Cause | None:
+    """The finding for raw values of 0..1 that rank positions and are read as values of -1..1."""
+    own, raw = own_chances(observed), observed.raw
+    if raw.ndim != 1 or float(raw.min()) < 0 or float(raw.max()) > 1 or float(own.min()) < 0.5:
+        return None
+    won = observed.own(observed.evaluation.red_won)
+    if not slice_metrics(own, won, observed.evaluation.game).auc > _RANKED:
+        return None
+    return (
+        f"the value is never below one half ({own.min():.2f} to {own.max():.2f}), though it ranks "
+        "positions: its raw value lies in 0..1, a chance, and is read as a value of -1..1 (a "
+        "sigmoid in place of a tanh, a relu, or the chances of the classes won, drawn and lost in "
+        "another order than they are trained, so that the lost one is ignored)",
+        "let the raw value be the chance of winning minus the chance of losing, with the classes "
+        "in the order of the labels, or read a chance as it is",
     )
 
 

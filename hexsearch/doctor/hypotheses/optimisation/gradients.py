@@ -10,10 +10,16 @@ from torch import Tensor
 
 from hexsearch.config.trial import TrialConfig
 from hexsearch.doctor.findings import in_words
+from hexsearch.doctor.hypotheses.optimisation.batch_sums import (
+    CLOSE,
+    by_count,
+    clipped_parts,
+    fits_of,
+    joined,
+)
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.recorded import Flat, WatchedStep
 
-_CLOSE = 0.02  # relative difference that rounding and the order of sums may cause
 _PARALLEL = 0.999  # cosine above which two gradients have the same direction
 
 
@@ -46,11 +52,6 @@ def expected_gradient(step: WatchedStep, config: TrialConfig) -> Flat:
     return expected
 
 
-def joined(parts: Flat, owners: Sequence[str]) -> Tensor:
-    """The numbers of several parts as one vector."""
-    return torch.cat([parts[owner] for owner in owners])
-
-
 def first_gap(steps: Sequence[WatchedStep], config: TrialConfig) -> GradientGap | None:
     """The first step in which the optimiser does not get the clipped gradient, if there is one."""
     for number, step in enumerate(steps):
@@ -62,7 +63,7 @@ def first_gap(steps: Sequence[WatchedStep], config: TrialConfig) -> GradientGap 
         before = float(expected.norm())
         clipped = expected * min(1.0, config.optimiser.clip / max(before, 1e-12))
         gap = float((given - clipped).norm()) / max(float(clipped.norm()), 1e-12)
-        if gap > _CLOSE and max(before, float(given.norm())) > 1e-9:
+        if gap > CLOSE and max(before, float(given.norm())) > 1e-9:
             cosine = float(torch.nn.functional.cosine_similarity(given, expected, dim=0))
             ratio = float(given.norm()) / max(before, 1e-12)
             return GradientGap(number, cosine, ratio, before, float(given.norm()))
@@ -97,7 +98,7 @@ def explain_gap(
     owners = [owner for owner in wanted if owner in step.given]
     given = joined(step.given, owners)
     for number in (len(step.parts) - 1, 0) if len(step.parts) > 1 else ():
-        if _fits(given, [joined(step.parts[number], owners)])[1]:
+        if fits_of(given, [joined(step.parts[number], owners)])[1]:
             which = "last" if number else "first"
             return Hypothesis(
                 "one part",
@@ -105,6 +106,8 @@ def explain_gap(
                 "never computed",
                 "clear gradients once before the first micro-batch, and step after the last",
             )
+    if len(step.parts) > 1 and (clipped := clipped_parts(step, config, owners)) is not None:
+        return clipped
     sources = {
         "value": joined(step.value_gradient, owners),
         "policy": joined(step.policy_gradient, owners),
@@ -117,27 +120,27 @@ def explain_gap(
         if late is not None:
             return late
     used = {name: vector for name, vector in sources.items() if float(vector.norm()) > 0}
-    coefficients, fits = _fits(given, list(used.values()))
+    coefficients, fits = fits_of(given, list(used.values()))
     if not fits:
         return _by_part(step, config, owners) or _with_others(
             joined(step.before, owners), joined(matrices, owners), given, list(used.values())
         )
     shares = dict(zip(used, coefficients, strict=True))
-    return _other_weights(shares, config)
+    return by_count(steps, config, owners) or _other_weights(shares, config)
 
 
 def _of_earlier(
     given: Tensor, wanted: Tensor, earlier: Tensor, uncleared: Tensor
 ) -> Hypothesis | None:
     """Gradients of the batch before, in place of those of this batch or added to them."""
-    if _fits(given, [earlier])[1]:
+    if fits_of(given, [earlier])[1]:
         return Hypothesis(
             "stale",
             "the optimiser gets the gradient of the batch before: gradients are one step late "
             "(stale)",
             "for each batch call zero_grad(), backward(), the clipping and step() in this order",
         )
-    coefficients, fits = _fits(given, [wanted, uncleared])
+    coefficients, fits = fits_of(given, [wanted, uncleared])
     if fits and abs(coefficients[1]) > 0.05:
         return Hypothesis(
             "accumulated",
@@ -157,7 +160,7 @@ def _with_others(
         ("the signs of the weights", weights.sign()),
         ("the signs of the weights of matrices and kernels", weights.sign() * matrices),
     ):
-        coefficients, fits = _fits(given, [*used, other])
+        coefficients, fits = fits_of(given, [*used, other])
         if fits:
             return Hypothesis(
                 "added",
@@ -167,15 +170,6 @@ def _with_others(
                 "optimiser.weight_decay",
             )
     return None
-
-
-def _fits(given: Tensor, sources: list[Tensor]) -> tuple[list[float], bool]:
-    """Coefficients of the sources that fit a gradient best, and whether the fit is close."""
-    matrix = torch.stack(sources, dim=1).double()
-    solved = torch.linalg.lstsq(matrix, given.double()[:, None], driver="gelsd").solution
-    residual = given.double() - (matrix @ solved)[:, 0]
-    close = float(residual.norm()) < _CLOSE * max(float(given.norm()), 1e-12)
-    return [float(each) for each in solved[:, 0]], close
 
 
 def _other_length(gap: GradientGap, limit: float) -> Hypothesis:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -9,11 +10,29 @@ import numpy as np
 
 from hexsearch.config.optimiser import OptimiserConfig
 from hexsearch.doctor.hypotheses.table import Hypothesis
-from hexsearch.training.optimisation.schedule import learning_rate
 
 _SHARE = "compute the rate from the share of the budget that has been used"
 _CLOSE = 0.005  # largest difference, as a share of the highest rate
 _SCHEDULES = ("one_cycle", "cosine", "constant")
+
+
+def wanted_rate(config: OptimiserConfig, progress: float) -> float:
+    """The rate after a share of the budget, by the documents and not by the code of training.
+
+    A warm-up (from 1/25 of the peak in one-cycle, from 0 otherwise), then half a period of a
+    cosine down to 4e-6 of the peak (one-cycle) or 0, or the peak itself.
+    """
+    peak, is_cycle = config.learning_rate, config.schedule == "one_cycle"
+    start = peak / 25 if is_cycle else 0.0
+    if progress < config.warmup:
+        risen = progress / config.warmup
+        share = (1.0 - math.cos(math.pi * risen)) / 2 if is_cycle else risen
+        return start + (peak - start) * share
+    if config.schedule == "constant":
+        return peak
+    end = start * 1e-4
+    left = min((progress - config.warmup) / (1.0 - config.warmup), 1.0)
+    return end + (peak - end) * (1.0 + math.cos(math.pi * left)) / 2
 
 
 def explain_rates(
@@ -25,7 +44,7 @@ def explain_rates(
         rates: learning rate of the first parameter group in each step.
         progress: share of the budget that was used before each step.
     """
-    wanted = [learning_rate(config, at) for at in progress]
+    wanted = [wanted_rate(config, at) for at in progress]
     factors = [rate / asked for rate, asked in zip(rates, wanted, strict=True) if asked > 0]
     if factors and max(factors) - min(factors) < 1e-3 * max(factors):
         cause = f"the learning rate is {factors[0]:.3g} times the configured one"
@@ -58,6 +77,15 @@ def explain_rates(
             "and does not depend on the budget"
         )
         return Hypothesis("geometric", cause, _SHARE)
+    highest = int(np.argmax(rates))
+    lowest = highest + int(np.argmin(rates[highest:]))
+    low, risen = rates[lowest], max(rates[lowest:])
+    if low < 0.02 * high and risen > 0.5 * high:
+        cause = (
+            f"the learning rate falls to {low:.2g} after {progress[lowest]:.0%} of the budget and "
+            "rises again: the period of the schedule is wrong"
+        )
+        return Hypothesis("period", cause, _SHARE)
     cause = "the learning rate does not follow the share of the budget that has been used"
     return Hypothesis("unknown", cause, _SHARE)
 
@@ -71,21 +99,21 @@ def _candidates(
     for name in _SCHEDULES:
         other = config.model_copy(update={"schedule": name})
         cause = f"the learning rate follows schedule {name}, not {config.schedule}"
-        yield Hypothesis(name, cause, _SHARE), [learning_rate(other, at) for at in progress]
+        yield Hypothesis(name, cause, _SHARE), [wanted_rate(other, at) for at in progress]
         bare = other.model_copy(update={"warmup": 0.0})
         cause = "the warm-up is left out: the learning rate is highest in the first step"
         yield (
             Hypothesis(f"{name}, bare", cause, _SHARE),
-            [learning_rate(bare, at) for at in progress],
+            [wanted_rate(bare, at) for at in progress],
         )
     cause = "the learning rate is that of the step before: the schedule is one step late"
     yield Hypothesis("late", cause, _SHARE), [wanted[0], *wanted[:-1]]
     if len(wanted) > 1:
         cause = "the learning rate is that of the next step: the schedule is one step early"
-        next_rate = learning_rate(config, 2 * progress[-1] - progress[-2])
+        next_rate = wanted_rate(config, 2 * progress[-1] - progress[-2])
         yield Hypothesis("early", cause, _SHARE), [*wanted[1:], next_rate]
     cause = "the schedule runs backwards, from its end to its start"
-    backwards = [learning_rate(config, 1.0 - at) for at in progress]
+    backwards = [wanted_rate(config, 1.0 - at) for at in progress]
     yield Hypothesis("reversed", cause, _SHARE), backwards
     for speed in _speeds(config, rates, progress):
         if abs(np.log(speed)) < 0.05:
@@ -99,7 +127,7 @@ def _candidates(
 
 
 def _at_speed(config: OptimiserConfig, speed: float, progress: Sequence[float]) -> list[float]:
-    return [learning_rate(config, min(speed * at, 1.0)) for at in progress]
+    return [wanted_rate(config, min(speed * at, 1.0)) for at in progress]
 
 
 def _speeds(

@@ -217,7 +217,9 @@ def _of_adam(rule: Rule) -> Iterator[tuple[str, Rule]]:
     yield cause, Rule("sgd", rule.first, 0.0, nesterov=False)
     cause = "the optimiser is plain SGD, not AdamW: steps are as small as the gradients"
     yield cause, Rule("sgd", 0.0, 0.0, nesterov=False)
-    for second in (0.9, 0.95, 0.98, 0.99, 0.9999):
+    cause = "the second beta of AdamW is 0: each number is divided by the size of its own gradient"
+    yield cause, replace(rule, second=0.0)
+    for second in (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.9999):
         yield f"the second beta of AdamW is {second:g}, not 0.999", replace(rule, second=second)
     for epsilon in (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0):
         yield (

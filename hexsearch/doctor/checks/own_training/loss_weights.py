@@ -1,0 +1,138 @@
+"""Compares the factors before both losses, with each other and from batch to batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.own_training.factors import BatchFactors, of_policy, of_value
+from hexsearch.doctor.own_training.outputs import Output
+from hexsearch.doctor.own_training.targets import policy_scale, wanted_moves
+from hexsearch.doctor.own_training.watched import OwnTraining
+
+Floats = NDArray[np.float64]
+_EXACT = 1e-3  # relative standard deviation of factors that differ
+_SAME = 0.1  # of it that is left if something explains them
+_LITTLE = 0.25  # share of the first factor below which hardly anything is left
+_WEAK = 0.02  # weight of the value loss beside that of the policy loss that is reported
+_LOW, _NEARLY_ALL = 0.8, 0.9  # share of the first factor that is left, and of the steps that lower
+
+
+def batch_weights(own: OwnTraining) -> Iterator[Finding]:
+    """Compare the factors before both losses from batch to batch."""
+    value, policy = of_value(own), of_policy(own)
+    if value is not None and policy is not None and _multiplied(value, policy):
+        yield Finding.error(
+            "training value",
+            "in each batch the factor before the value loss is a multiple of the policy loss, and "
+            "that before the policy loss one of the value loss",
+            "both losses are multiplied with each other, not added: the smaller one of them is, "
+            "the less the other is trained",
+            "call backward() on a weighted sum of the losses",
+            root="loss weights",
+        )
+        return
+    if value is not None and _varies(value.factor) and _is_of_root(value):
+        yield Finding.warning(
+            "training value",
+            "in each batch the factor before the squared error is one over the root of its mean",
+            "the value loss is the root of the mean squared error: the smaller it becomes, the "
+            "longer its gradients, so it outweighs other losses and does not settle",
+            "take the mean of the squares without the root",
+            root="loss weights",
+        )
+        return
+    for name, found in (("value", value), ("policy", policy)):
+        if found is not None and _falls(found.factor):
+            yield Finding(
+                f"training {name}",
+                "error" if found.factor[-1] < _LITTLE * found.factor[0] else "warning",
+                f"the factor before the {name} loss falls from {found.factor[0]:.2g} to "
+                f"{found.factor[-1]:.2g} in {len(found.factor)} batches",
+                f"the weight of the {name} loss falls from step to step, so that it is soon hardly "
+                "trained (learned loss weights without a term that keeps them from 0, such as "
+                "exp(-s) * loss without + s, or a weight that decays by the batch)",
+                "keep the weight constant, or add the term of the method (s for exp(-s) * loss)",
+                root="loss weights",
+            )
+            return
+
+
+def _multiplied(value: BatchFactors, policy: BatchFactors) -> bool:
+    products = value.factor / policy.loss, policy.factor / value.loss
+    return all(
+        _varies(found.factor) and _explained(product, found.factor)
+        for product, found in zip(products, (value, policy), strict=True)
+    )
+
+
+def _is_of_root(value: BatchFactors) -> bool:
+    return _explained(value.factor * np.sqrt(value.loss), value.factor)
+
+
+def _explained(product: Floats, factor: Floats) -> bool:
+    """Whether a product is one and the same number, and a factor in it is not."""
+    return _spread(product) < _SAME * _spread(factor)
+
+
+def _varies(factor: Floats) -> bool:
+    return _spread(factor) > _EXACT
+
+
+def _spread(numbers: Floats) -> float:
+    """Relative standard deviation."""
+    return float(numbers.std() / max(abs(float(numbers.mean())), 1e-30))
+
+
+def _falls(factor: Floats) -> bool:
+    return bool(factor[-1] < _LOW * factor[0] and (np.diff(factor) < 0).mean() >= _NEARLY_ALL)
+
+
+def _pull(gradient: Tensor) -> float:
+    """Median of the largest gradient of each row that has a part in the loss; 0 if none has."""
+    largest = gradient.abs().amax(dim=1)
+    return float(largest[largest > 0].median()) if bool(largest.any()) else 0.0
+
+
+def weights_of_losses(own: OwnTraining) -> Iterator[Finding]:
+    """Compare the factors before both losses."""
+    rows, loss = own.rows, own.formula
+    if rows is None or rows.value is None or rows.policy is None:
+        return
+    of_value, of_policy = rows.value.gradient, rows.policy.gradient
+    if of_value is None or of_policy is None:
+        return
+    pulls = [_pull(each[own.usual]) for each in (of_value, of_policy)]
+    told = f"the pull on a value is {pulls[0]:.2g}, and on the logit of a move {pulls[1]:.2g}"
+    share = pulls[0] / max(pulls[1], 1e-30)
+    policy = Output("", rows.policy.tensor[own.usual], 0, of_policy[own.usual])
+    scale = policy_scale(policy, *wanted_moves(policy, rows.size**2))
+    if loss is not None and scale > 0:
+        share = loss.scale / scale
+        told = (
+            f"the {loss.name} has a factor of {loss.scale:.2g} for each position, the "
+            f"cross-entropy of the policy one of {scale:.2g}"
+        )
+    if pulls[1] > 0 and share > 1 / _WEAK:
+        yield Finding.warning(
+            "training policy",
+            told,
+            f"the policy loss weighs {1 / share:.2g} of the value loss: the network learns the "
+            "value, and the policy hardly (a sum over the batch beside a mean, for instance)",
+            "give both losses weights near each other; take means, not sums, of both",
+            root="loss weights",
+        )
+    elif 0 < share < _WEAK:
+        yield Finding.warning(
+            "training value",
+            told,
+            f"the value loss weighs {share:.2g} of the policy loss: the network learns the policy, "
+            "and the value hardly",
+            "give the value loss a weight near that of the policy loss; take means, not sums, of "
+            "both",
+            root="loss weights",
+        )

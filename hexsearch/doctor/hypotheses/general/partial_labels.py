@@ -1,0 +1,80 @@
+"""Explains labels that follow another rule in one part of the positions only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexsearch.doctor.hypotheses.labels import affected
+from hexsearch.doctor.hypotheses.table import Flags
+from hexsearch.doctor.hypotheses.truth import Ints, Truth
+from hexsearch.doctor.samples import TrainingSamples
+from hexsearch.game.board import RED
+
+Floats = NDArray[np.float32]
+_NEARLY_ALL = 0.99
+_FEW = 20  # wrong labels that are needed
+
+
+def partial_rule(samples: TrainingSamples, truth: Truth, symmetry: Ints, wrong: Flags) -> str:
+    """In words, the rule of the labels in the part that holds all wrong ones; "" if unknown.
+
+    Args:
+        symmetry: [B] symmetry under which each position is encoded.
+        wrong: [B] whether the label is not that of the game.
+    """
+    target, perspective = samples.target, samples.perspective
+    if wrong.sum() < _FEW:
+        return ""
+    parts = {"": np.ones(len(wrong), dtype=bool), **affected(truth, symmetry)}
+    holding = {name: part for name, part in parts.items() if part[wrong].mean() > _NEARLY_ALL}
+    name, part = min(holding.items(), key=lambda each: int(each[1].sum()))
+    right = truth.outcome(symmetry, perspective).astype(np.float32)
+    if np.abs(target - (1 - right))[part].mean() < 1 - _NEARLY_ALL:
+        return ""  # inverted in the whole part
+    for cause, expected in _rules(truth, symmetry, perspective, samples.batch_size):
+        if (np.abs(target - expected)[part] < 1e-3).mean() > _NEARLY_ALL:
+            return f"{cause}, {name}" if name else cause
+    return ""
+
+
+def _rules(
+    truth: Truth, symmetry: Ints, perspective: str, size: int
+) -> Iterator[tuple[str, Floats]]:
+    """Causes, and the labels that they give."""
+
+    def of(winners: Flags, shown: Ints = symmetry) -> Floats:
+        change = truth.outcome(shown, perspective) ^ truth.red_won
+        label: Floats = (winners ^ change).astype(np.float32)
+        return label
+
+    for shift in (1, -1, 2, -2):
+        other = truth.moved(games=shift).red_won
+        which = f"{abs(shift)} places {'later' if shift > 0 else 'earlier'}"
+        which = {1: "the next game", -1: "the previous game"}.get(shift, f"the game {which}")
+        yield f"the label is that of {which} in the archive", of(other)
+    sides = truth.red_to_move.astype(np.int64) * 2
+    if perspective == "mover":
+        yield (
+            "the label is that of the side that would be to move (by the parity of the ply), not "
+            "of the side from which the board is shown, so it is inverted where the two differ",
+            of(truth.red_won, sides),
+        )
+    yield (
+        "the label is the side that would be to move (by the parity of the ply)",
+        of(truth.red_to_move),
+    )
+    yield (
+        "the label is the side that has just moved (by the parity of the ply)",
+        of(~truth.red_to_move),
+    )
+    starts = range(0, len(truth.game), size)
+    each = np.concatenate([np.sort(truth.game[start : start + size]) for start in starts])
+    for order in (each, np.sort(truth.game)):
+        yield (
+            "the results of a batch are in the order of its sorted games, and its positions are "
+            "not: labels are those of other rows",
+            of(truth.archive.winners[order] == RED),
+        )
