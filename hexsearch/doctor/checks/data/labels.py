@@ -215,9 +215,18 @@ def check_targets(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     place = compared.place(wrong, among=known)
     scores = target_scores(target, truth, compared.symmetry, samples.batch_size, wrong)
     random = len(np.unique(target[wrong])) > 1 and "random" in place
+    right = np.maximum(truth.cells_under(compared.symmetry), 0)
+    batch = compared.numbers["number of the batch"]
+    groups = {"batch": batch} | {f"group of {n} batches": batch // n for n in (2, 4, 8)}
+    group = reordered_within(target, right, groups)
+    if not group and np.array_equal(np.sort(target), np.sort(right)):
+        group = "group of batches that are built together"
     evidence, cause, remedy = named_cause(
         scores,
-        f"policy targets are drawn at random {place}"
+        f"policy targets are shuffled within each {group}: each is the next move of another "
+        "position"
+        if group
+        else f"policy targets are drawn at random {place}"
         if random or place == "everywhere"
         else f"policy targets are other cells than that of the next move {place}",
         "take the target from the next move of the game, under the symmetry of the stones",

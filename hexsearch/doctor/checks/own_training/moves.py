@@ -25,6 +25,7 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _FEW, _WRONG = 40, 0.02  # rows that are needed, and the share of wrong ones that is reported
 _NEARLY_ALL = 0.9
+_BY_CHANCE = 2.0  # times the share of right targets that chance gives
 _ABSENT = 0.6  # share of rows without a part in the policy loss that is reported
 _SPREAD = 0.3  # share of a target that is spread over all cells
 
@@ -73,9 +74,14 @@ def check_moves(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     place = where(wrong, affected(wanted.truth, wanted.symmetry), among=wanted.truth.has_move)
     scores = target_scores(wanted.target, wanted.truth, wanted.symmetry, 1, wrong)
+    shares = np.bincount(np.maximum(right, 0)) / len(right)
+    by_chance = (~wrong).mean() < _BY_CHANCE * float(np.square(shares).sum())
     evidence, cause, remedy = named_cause(
         scores,
-        f"policy targets are other cells than that of the next move {place}",
+        "policy targets are moves of other positions, or random: no more of them are right than by "
+        "chance (planes and moves are shuffled, sorted or indexed apart from each other)"
+        if by_chance
+        else f"policy targets are other cells than that of the next move {place}",
         "take the target from the next move of the game, in the order of cells of the planes",
     )
     yield Finding.error(
