@@ -43,6 +43,8 @@ def scale_of(losses: Sequence[Tensor]) -> float:
     factor = getattr(node, "_saved_other", None) if node is not None else None
     if not isinstance(factor, Tensor) or factor.numel() != 1 or node.name() != "MulBackward0":
         return 1.0
+    if factor.requires_grad:
+        return 1.0  # another loss
     scale = float(factor)
     return scale if scale >= _LEAST_SCALE and math.frexp(scale)[0] == 0.5 else 1.0
 
@@ -72,9 +74,10 @@ def factor_of(tensor: Tensor) -> float:
         name = "" if node is None else op_of(node).name
         if name in ("Mul", "Div"):
             other = getattr(node, "_saved_other", None)
-            if not isinstance(other, Tensor) or other.numel() != 1 or float(other) == 0:
+            if not isinstance(other, Tensor) or other.numel() != 1 or not bool(other):
                 return 1.0
-            return float(other) if name == "Mul" else 1 / float(other)
+            number = float(other.detach())  # a scale may be learned
+            return number if name == "Mul" else 1 / number
         if not name.startswith(_VIEWS) or not node.next_functions:
             return 1.0
         node = node.next_functions[0][0]

@@ -25,6 +25,12 @@ _SOME = 0.1  # share of the rows of a result
 _UNEQUAL = 2.5  # factor between the pulls of both results
 _OPPOSITE = 1e-3  # largest residual of gradients that are multiples of others
 _FEW_OPPOSITE, _STEPS_SEEN = 8, 6  # rows of a pass, and steps that are looked at for these
+# Slopes of what a loss compares: of the output itself, of its sigmoid and of its tanh.
+_SLOPES = (
+    torch.ones_like,
+    lambda raw: raw.sigmoid() * (-raw).sigmoid() + 1e-9,
+    lambda raw: 1 - raw.tanh().square() + 1e-9,
+)
 _CERTAIN = 0.1  # distance of a chance from 0 or 1 that is not certain
 
 
@@ -237,7 +243,11 @@ def _opposite(target: Output, answer: Output) -> float | None:
     rows = pulled[:, 0] != 0  # the last position of a game has none behind it
     if int(rows.sum()) < _FEW_OPPOSITE:
         return None
-    pulled, pulls = pulled[rows, 0], pulls[rows, 0]
-    share = -float((pulled * pulls).sum() / pulls.square().sum().clamp(min=1e-30))
-    rest = float((pulled + share * pulls).norm() / pulled.norm())
-    return share if rest < _OPPOSITE and 0 < share <= 1 + _OPPOSITE else None
+    raws = [each.tensor.reshape(len(rows), -1)[rows, 0].double() for each in (target, answer)]
+    for slope in _SLOPES:
+        pull, own = pulled[rows, 0] / slope(raws[0]), pulls[rows, 0] / slope(raws[1])
+        share = -float((pull * own).sum() / own.square().sum().clamp(min=1e-30))
+        rest = float((pull + share * own).norm() / pull.norm())
+        if rest < _OPPOSITE and 0 < share <= 1 + _OPPOSITE:
+            return share
+    return None
