@@ -20,6 +20,7 @@ Flags = NDArray[np.bool_]
 TOGETHER = "take planes, label and move of a sample from one (game, ply), by one index"
 _EXPLAINS = 0.9  # share of the samples that a cause must explain
 _EQUAL = 0.02  # shares with a smaller difference count as equal
+_BY_CHANCE = 0.01  # probability that all wrong samples lie in a subset
 _KNOWN_SHARE = 0.97  # share of a subset that must be wrong for it to be the wrong one
 
 
@@ -182,6 +183,8 @@ def where(wrong: Flags, subsets: Mapping[str, Flags], among: Flags | None = None
         for name, mask in usable.items()
         if wrong[mask].mean() > 10 * max(wrong[~mask].mean(), 1 / len(wrong))
         and wrong[mask].sum() >= 5
+        # Few of them may lie in a large subset by chance.
+        and mask.mean() ** wrong[mask].sum() < _BY_CHANCE
     }
     if partly:
         best = max(partly, key=lambda name: partly[name])

@@ -198,7 +198,16 @@ def _resumed(
             + _instead(again.network, begun, state),
         )
         return
-    wrong = _differing(trial.optimiser.state_dict(), again.optimiser.state_dict())
+    states = trial.optimiser.state_dict(), again.optimiser.state_dict()
+    if not _differing(*(each["state"] for each in states)) and (wrong := _differing(*states)):
+        yield _finding(
+            f"the groups of the optimiser have other settings after a state is loaded: {wrong} "
+            "differs",
+            f"a resumed training has other settings of its parameter groups ({wrong}): they are "
+            "changed in the course of training, or not saved",
+        )
+        return
+    wrong = _differing(*states)
     if wrong:
         yield _finding(
             f"the state of the optimiser is not restored: {wrong} differs",
