@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from hexsearch.doctor.checks.evaluation.chosen import with_few_games
+from hexsearch.doctor.checks.evaluation.health import health_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.recorded import WatchedStep
@@ -71,6 +72,7 @@ def check_figures(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         yield from _losses(trial, name, reported, of)
     yield from _evaluated(trial, reports[-1])
     yield from _repeated(trial, reports)
+    yield from health_findings(trial, reports[0])
 
 
 def _numbers(state: Any, name: str = "") -> Iterator[tuple[str, Any]]:

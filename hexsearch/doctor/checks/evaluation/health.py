@@ -1,0 +1,122 @@
+"""Checks the figures of the monitors in a report: gradients, updates and activations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.hypotheses.optimisation.gradients import expected_gradient
+from hexsearch.doctor.recorded import WatchedStep
+from hexsearch.doctor.watching import WatchedTrial
+from hexsearch.training.report import TrialReport
+
+_CLOSE = 0.02  # accepted relative difference
+_ROOT = "monitors"
+
+
+def health_findings(trial: WatchedTrial, report: TrialReport) -> Iterator[Finding]:
+    """Compare the monitors' figures with those of the step that was sampled, the first one."""
+    step = trial.steps[0]
+    if report.gradients.looks != 1 or trial.config.micro_batch or not step.given:
+        return  # running means over several steps, or of one part of a batch
+    yield from list(_gradients(trial, step, report)) or _activations(trial, step, report)
+
+
+def _gradients(trial: WatchedTrial, step: WatchedStep, report: TrialReport) -> Iterator[Finding]:
+    found, sent = report.gradients, expected_gradient(step, trial.config)
+    sizes = {part: float(each.norm()) for part, each in sent.items()}
+    given = {part: float(each.norm()) for part, each in step.given.items()}
+    moved = {
+        part: float((step.after[part] - old).norm() / old.norm().clamp(min=1e-12))
+        for part, old in step.before.items()
+    }
+    tables: tuple[tuple[str, Mapping[str, float], Mapping[str, float]], ...] = (
+        ("the gradient norms before clipping", found.norms, sizes),
+        ("the gradient norms after clipping", found.clipped_norms, given),
+        ("the relative size of updates", found.update_ratio, moved),
+    )
+    for name, told, right in tables:
+        wrong = [p for p in right if p in told and not _equal(told[p], right[p])]
+        if wrong:
+            others = {n: other[wrong[0]] for n, _, other in tables if n != name}
+            others |= {f"that of the {in_words(p)}": each for p, each in right.items()}
+            yield _finding(
+                name, f"the {in_words(wrong[0])}", told[wrong[0]], right[wrong[0]], others
+            )
+            return
+    if found.trunk_value_norm is None or "trunk" not in step.value_gradient:
+        return
+    value = step.value_gradient["trunk"]
+    policy = step.policy_gradient.get("trunk", torch.zeros_like(value))
+    cosine = float(torch.nn.functional.cosine_similarity(value, policy, dim=0))
+    pairs = {
+        "the norm of the value loss's gradient on the trunk": (
+            found.trunk_value_norm,
+            float(value.norm()),
+        ),
+        "the norm of the policy loss's gradient on the trunk": (
+            found.trunk_policy_norm or 0.0,
+            float(policy.norm()),
+        ),
+        "the cosine of both gradients on the trunk": (found.trunk_cosine or 0.0, cosine),
+    }
+    for name, (told_one, right_one) in pairs.items():
+        if not _equal(told_one, right_one, 0.02 if "cosine" in name else 1e-9):
+            others = {n: pair[1] for n, pair in pairs.items() if n != name}
+            yield _finding(name, "the first step", told_one, right_one, others)
+            return
+
+
+def _activations(trial: WatchedTrial, step: WatchedStep, report: TrialReport) -> Iterator[Finding]:
+    outputs = {"value_raw": step.raw.float(), "policy_logits": step.policy_logits.float()}
+    for place, values in outputs.items():
+        told = report.activations.get(place)
+        if told is None or not len(values):
+            continue
+        right = _described(trial, step, place, values)
+        for figure, number in right.items():
+            own = getattr(told, figure)
+            if own is not None and not _equal(float(own), number, 1e-6):
+                others = {f"its {name}": each for name, each in right.items() if name != figure}
+                yield _finding(f"the {figure} of {place}", "the first step", own, number, others)
+                return
+
+
+def _described(
+    trial: WatchedTrial, step: WatchedStep, place: str, values: Tensor
+) -> dict[str, float]:
+    """Figures of an ActivationHealth that can be computed again from recorded outputs."""
+    figures = {
+        "mean": float(values.mean()),
+        "std": float(values.std()),
+        "minimum": float(values.min()),
+        "maximum": float(values.max()),
+    }
+    if place == "value_raw" and values.ndim == 1 and float(values.std()) > 0:
+        answers = trial.readout.win_prob(values)
+        pair = torch.stack([answers, step.batch.outcome.float()])
+        figures["label_correlation"] = float(torch.corrcoef(pair)[0, 1])
+    return figures
+
+
+def _equal(one: float, other: float, floor: float = 1e-9) -> bool:
+    return abs(one - other) <= _CLOSE * max(abs(one), abs(other)) + floor
+
+
+def _finding(name: str, of: str, told: float, right: float, others: Mapping[str, float]) -> Finding:
+    what = next((words for words, each in others.items() if _equal(told, each)), "")
+    if not what and _equal(told, right**2):
+        what = "its square"
+    ratio = f"{told / right:.3g} times it" if abs(right) > 1e-9 else "another number"
+    return Finding.warning(
+        "figures of reports",
+        f"a report gives {told:.4g} for {name} of {of}; recomputed from the same step it is "
+        f"{right:.4g}",
+        f"the monitors report {what or ratio} as {name}, so the health of a training (dying, "
+        "vanishing or exploding gradients) is judged by wrong figures",
+        "compute the figures of the monitors from the gradients, weights and outputs of the step",
+        root=_ROOT,
+    )
