@@ -1,7 +1,7 @@
 """Random faults are found and named, also those of seeds that were not used before.
 
 The seeds 0 to 79 were used while the checks were written. Those of UNSEEN were not, and
-docs/doctor.md states their rates.
+docs/doctor-sets.md states their rates.
 """
 
 from __future__ import annotations

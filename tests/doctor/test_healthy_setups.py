@@ -1,7 +1,7 @@
 """Sound configurations and networks on boards of several sizes give no error.
 
 Each may give one warning. Together with the configurations of `test_faults` and the networks of
-`test_healthy_networks` these are the sound set-ups of docs/doctor.md.
+`test_healthy_networks` these are the sound set-ups of docs/doctor-sets.md.
 """
 
 from __future__ import annotations
