@@ -39,7 +39,8 @@ _SIZE, _WIDTH = 5, 80
 _HEAD = """# What does the doctor say?
 
 Its first screens, made by `python benchmarks/doctor_screens.py{games}` ({where}).
-[Other pages](doctor.md) say how it works, and [how often it is right](doctor-sets.md) on faults that nobody listed.
+[Other pages](doctor.md) say how it works, and [how often it is right](doctor-sets.md) on faults
+that nobody listed.
 """
 
 

@@ -1,8 +1,8 @@
 """Most slips that were written down before the hypotheses were read are found and named.
 
 A seed put half of them aside. The other half was looked at while the checks were improved;
-docs/doctor-sets.md states the rates of the half put aside. They are compared with the simplest rival: a
-short training whose loss must fall and whose answers must beat chance.
+docs/doctor-sets.md states the rates of the half put aside. They are compared with the simplest
+rival: a short training whose loss must fall and whose answers must beat chance.
 """
 
 from __future__ import annotations

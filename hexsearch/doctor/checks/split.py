@@ -87,6 +87,17 @@ def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             root="split",
         )
         return
+    tested = np.intersect1d(train, dataset.games("test"))
+    if len(tested):
+        yield Finding.error(
+            "split",
+            f"{len(tested):,} of {len(dataset.games('test')):,} test games have training positions",
+            "the test games are trained on: training takes all games that are not validation games "
+            "(the test split is not held out), so figures on them show what the network memorises",
+            "train on the games of the training split alone",
+            root="split",
+        )
+        return
     yield from _left_out(pipeline, train)
     parts = {"training": train, "validation": validation, "test": dataset.games("test")}
     forms = {

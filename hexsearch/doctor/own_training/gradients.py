@@ -62,6 +62,14 @@ def how_changed(
     factors = [fit(given, sent, [n]) for n in kept]
     if all(rest < _EXACT for _, rest in factors):
         least, most = min(f for f, _ in factors), max(f for f, _ in factors)
+        norms = [float(given[n].norm()) for n in kept]
+        shorter = [length for (f, _), length in zip(factors, norms, strict=True) if f < 1 - _EXACT]
+        if most < 1 + _EXACT and shorter and max(shorter) - min(shorter) < 0.01 * max(shorter):
+            if max(norms) < 1.01 * max(shorter):
+                return (
+                    f"each tensor is clipped to a norm of {max(shorter):.3g} by itself, and not "
+                    "all of them together"
+                )
         return f"those of each weight have a factor of their own ({least:.2g} to {most:.2g})"
     centred = [_centred(given[n], sent[n]) for n in kept]
     same = [float((given[n] - sent[n]).norm()) < _EXACT * float(sent[n].norm()) for n in kept]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hexsearch.config.data import DataConfig
 from hexsearch.config.trial import TrialConfig
-from hexsearch.data.positions import STAGE_NAMES, stage_of
+from hexsearch.data.positions import STAGE_NAMES
 from hexsearch.doctor.checks.data.weights import search_findings, weight_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.relations import determined
@@ -122,7 +122,7 @@ def _compared_columns(
     )
     yield (
         "the stage is not that of the number of stones",
-        batch.stage.numpy() != stage_of(truth.ply, truth.size, data.stages),
+        batch.stage.numpy() != _stages(truth.ply / truth.size**2, data),
         lambda: _other_stage(compared, batch.stage.numpy(), data),
     )
     mixes = config.curriculum.search_value > 0
@@ -160,12 +160,22 @@ def _miscounted(more: NDArray[np.int64]) -> str:
 def _other_stage(compared: ComparedSamples, stage: NDArray[np.int8], data: DataConfig) -> str:
     """In words, that stages are others, and on which number they depend in place of the ply."""
     truth = compared.truth
-    right = stage_of(truth.ply, truth.size, data.stages)
+    right = _stages(truth.ply / truth.size**2, data)
+    if (stage == _stages(truth.ply / truth.size, data)).all():
+        return (
+            "the filled fraction of the board is the number of stones divided by its side and not "
+            "by its number of cells, so nearly all positions count as late"
+        )
     alone = determined(stage, right, {n: k for n, k in compared.keys.items() if n != "ply"})
     return (
         "positions are assigned to another stage (early, middle, late): weights and figures by "
         "stage are those of other positions"
     ) + (f" (they depend on {alone} alone)" if alone else "")
+
+
+def _stages(filled: NDArray[np.float64], data: DataConfig) -> NDArray[np.int8]:
+    """[B] index of the stage by the filled fraction of the board, by the documents."""
+    return (filled >= data.stages.early).astype(np.int8) + (filled >= data.stages.middle)
 
 
 def _complement(compared: ComparedSamples) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.truth import Ints
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
-_DRAWN = 1024  # positions of each phase that are looked at
+_DRAWN = 2048  # positions of each phase that are looked at
 _FAR, _NEAR = 0.12, 0.05  # distance of two distributions that differ, and of two that are one
 _MOST_GAMES = 2000  # of which the positions are counted
 Shares = NDArray[np.float64]
@@ -43,7 +43,8 @@ def rule_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         batch = stream.batch(start, _DRAWN)
         game, ply = (each.cpu().numpy().astype(np.int64) for each in (batch.game, batch.ply))
         found = _histogram(archive.lengths_of(game) - ply, np.ones(len(ply)))
-        if _distance(found, expected[number]) < _FAR:
+        several = len(parts) > 1 and len(phases) == 1
+        if _distance(found, expected[number]) < (_NEAR if several else _FAR):
             continue
         told = _other_rule(archive, games, found, number, expected, parts)
         if told:
@@ -84,6 +85,17 @@ def _by_plies(archive: GameArchive, games: Ints, parts: Sequence[_Part]) -> Shar
 
 def _of_rule(archive: GameArchive, games: Ints, part: _Part, from_start: bool = False) -> Shares:
     """The same of one rule, which may count its plies from the wrong end."""
+    first, counts, drawn = _counts(archive, games, part, from_start)
+    plies = np.concatenate([np.arange(low, low + n) for low, n in zip(first, counts, strict=True)])
+    row = np.repeat(np.arange(len(games)), counts)
+    to_end = archive.lengths_of(games)[row] - plies
+    return _histogram(to_end, (drawn / np.maximum(counts, 1))[row])
+
+
+def _counts(
+    archive: GameArchive, games: Ints, part: _Part, from_start: bool = False
+) -> tuple[Ints, Ints, Ints]:
+    """First ply of each game in a rule, its number of plies, and how many one pass draws."""
     setups, lengths = archive.setups[games].astype(np.int64), archive.lengths_of(games)
     rule, first, last = part.rule, setups, lengths
     if part.name == "last_k":
@@ -98,10 +110,12 @@ def _of_rule(archive: GameArchive, games: Ints, part: _Part, from_start: bool = 
     last = last if rule.last_ply is None else np.minimum(last, rule.last_ply)
     counts = np.maximum(last - first + 1, 0)
     most = rule.positions_per_game or (1 if part.name == "last_k" else None)
-    drawn = counts if most is None else np.minimum(counts, most)
-    plies = np.concatenate([np.arange(low, low + n) for low, n in zip(first, counts, strict=True)])
-    row = np.repeat(np.arange(len(games)), counts)
-    return _histogram(lengths[row] - plies, (drawn / np.maximum(counts, 1))[row])
+    return first, counts, counts if most is None else np.minimum(counts, most)
+
+
+def _size(archive: GameArchive, games: Ints, part: _Part) -> float:
+    """Number of samples that one pass of a rule has."""
+    return float(_counts(archive, games, part)[2].sum())
 
 
 def _histogram(to_end: Ints, weight: Shares) -> Shares:
@@ -137,6 +151,17 @@ def _other_rule(
                 "such as that of steps, or in another order)"
             )
     rule = parts[0]
+    if len(parts) > 1:
+        sizes = [_size(archive, games, part) for part in parts]
+        by_size = [replace(p, share=n / sum(sizes)) for p, n in zip(parts, sizes, strict=True)]
+        if _distance(found, _by_plies(archive, games, by_size)) < _NEAR / 2:
+            return (
+                "the parts of the mixture are drawn in proportion to their numbers of positions, "
+                "and not by the shares that are configured"
+            )
+        equal = [replace(part, share=1 / len(parts)) for part in parts]
+        if _distance(found, _by_plies(archive, games, equal)) < _NEAR / 2:
+            return "the parts of the mixture are drawn equally often, whatever shares they have"
     if rule.name == "last_k" and len(parts) == 1:
         first = _of_rule(archive, games, rule, from_start=True)
         if _distance(found, first) < _NEAR:

@@ -42,6 +42,7 @@ def check_figures(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         for count in _STEPS:
             trial.watch(count)
             state = deepcopy(dict(_numbers(trial.state())))
+            uncalibrated = deepcopy(trial.answering.state_dict())
             reports.append(trial.report())
             changed |= _changed(state, dict(_numbers(trial.state())))
     except TrialError:
@@ -70,7 +71,7 @@ def check_figures(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if name == "policy" and trial.config.policy_head.weight == 0:
             continue
         yield from _losses(trial, name, reported, of)
-    yield from _evaluated(trial, reports[-1])
+    yield from _evaluated(trial, reports[-1], uncalibrated)
     yield from _repeated(trial, reports)
     yield from health_findings(trial, reports[0])
 
@@ -218,8 +219,14 @@ def _candidates(
     )
 
 
-def _evaluated(trial: WatchedTrial, report: TrialReport) -> Iterator[Finding]:
-    """Compare the validation figures of a report with those of the same evaluation."""
+def _evaluated(
+    trial: WatchedTrial, report: TrialReport, uncalibrated: dict[str, Any]
+) -> Iterator[Finding]:
+    """Compare the validation figures of a report with those of the same evaluation.
+
+    Args:
+        uncalibrated: the network that answers, as it was before the report.
+    """
     evaluation, policy_loss = trial.evaluate()
     own = evaluation.metrics().overall
     found = report.metrics.overall
@@ -233,9 +240,24 @@ def _evaluated(trial: WatchedTrial, report: TrialReport) -> Iterator[Finding]:
         told = ", ".join(f"{name} {a:.4f} for {b:.4f}" for name, (a, b) in wrong.items())
         yield _finding(
             f"a report gives {told}, by the evaluation of the same games",
-            f"validation figures of a report ({', '.join(wrong)}) are not those of the evaluation: "
-            "they are changed between evaluation and report",
+            "a report evaluates before the statistics of batch norms are computed again "
+            "(calibrated), so its figures are those of the lagging statistics of training"
+            if _is_of(trial, report, uncalibrated)
+            else f"validation figures of a report ({', '.join(wrong)}) are not those of the "
+            "evaluation: they are changed between evaluation and report",
         )
+
+
+def _is_of(trial: WatchedTrial, report: TrialReport, weights: dict[str, Any]) -> bool:
+    """Whether a report's figures are those of these weights and statistics."""
+    kept = deepcopy(trial.answering.state_dict())
+    trial.answering.load_state_dict(weights)
+    try:
+        evaluation, policy_loss = trial.evaluate()
+    finally:
+        trial.answering.load_state_dict(kept)
+    found = [report.metrics.overall.value_loss, report.policy_loss]
+    return _equal(found, [evaluation.metrics().overall.value_loss, policy_loss])
 
 
 def _repeated(trial: WatchedTrial, reports: Sequence[TrialReport]) -> Iterator[Finding]:

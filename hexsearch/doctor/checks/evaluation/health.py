@@ -30,8 +30,9 @@ def _gradients(trial: WatchedTrial, step: WatchedStep, report: TrialReport) -> I
     sizes = {part: float(each.norm()) for part, each in sent.items()}
     given = {part: float(each.norm()) for part, each in step.given.items()}
     moved = {
-        part: float((step.after[part] - old).norm() / old.norm().clamp(min=1e-12))
+        part: float((step.after[part] - old).norm() / old.norm())
         for part, old in step.before.items()
+        if float(old.norm()) > 1e-6
     }
     tables: tuple[tuple[str, Mapping[str, float], Mapping[str, float]], ...] = (
         ("the gradient norms before clipping", found.norms, sizes),

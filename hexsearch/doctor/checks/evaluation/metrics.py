@@ -246,11 +246,15 @@ def figures(answers: Answers) -> Figures:
         "accuracy": accuracy(p, won == 1),
         "strict_accuracy": float((np.abs(p - won) < 0.3).mean()),
         "confident_share": float(sure.mean()),
+        "confident_accuracy": accuracy(p[sure], won[sure] == 1) if sure.any() else math.nan,
         "auc": _auc(p, won),
         "correlation": float(np.corrcoef(p, won)[0, 1]) if spread else math.nan,
         "bias": float((p - won).mean()),
         "calibration_error": float(np.abs(np.bincount(_bin(p), p - won)).sum() / len(p)),
         **_others(errors, p - won),
+        "confident_accuracy_divided_by_all_positions": float(
+            (((p > 0.5) == (won == 1)) & sure).mean()
+        ),
     }
     if 0 < p.std() < _TINY:  # what rounding leaves of a correlation tells nothing
         del found["correlation"]

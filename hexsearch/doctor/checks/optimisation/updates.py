@@ -11,6 +11,7 @@ from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.general.fits import short_sum
 from hexsearch.doctor.hypotheses.optimisation.averages import averages_after
 from hexsearch.doctor.hypotheses.optimisation.updates import (
+    SECOND_BETA,
     explain_steps,
     gap_of,
     own_rule,
@@ -39,8 +40,9 @@ def update_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator
     gap = gap_of(rule, steps)
     if gap > _OFF:
         best = explain_steps(rule, steps) or _UNKNOWN
-        yield Finding.error(
+        yield Finding(
             "steps",
+            "warning" if best.cause.startswith(f"{SECOND_BETA} 0.9") else "error",
             f"{len(stepped)} steps differ from those that the formula of "
             f"{trial.config.optimiser.name} gives for the same gradients and rates by up to "
             f"{gap:.0%} of their length",

@@ -159,9 +159,9 @@ def _by_chance(factor: str) -> Finding:
         "is turned around (p in place of 1 - p), so moves that the network does not expect, nearly "
         "all of them, get hardly any gradient, or one that makes them less likely"
         if factor != "p"
-        else "the policy loss is minus the probability of the move, without its logarithm (nll_loss "
-        "gets probabilities for log probabilities, a softmax for a log_softmax): moves that the "
-        "network does not expect get hardly any gradient"
+        else "the policy loss is minus the probability of the move, without its logarithm "
+        "(nll_loss gets probabilities for log probabilities): moves that the network does not "
+        "expect get hardly any gradient"
     )
     return Finding.error(
         "training policy",

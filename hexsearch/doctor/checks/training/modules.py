@@ -88,6 +88,8 @@ def equal_units(network: nn.Module) -> Iterator[Finding]:
         rows = parameter.detach().flatten(1) if parameter.ndim > 1 else None
         if rows is None or len(rows) < _UNITS or float(rows.abs().max()) < _NOTHING:
             continue
+        if rows.shape[1] == 1:
+            continue  # a scale for each channel, as of a norm
         if float((rows - rows[:1]).abs().max()) < _ALIKE * max(float(rows.abs().max()), _ALIKE):
             alike.append(name)
     if alike:

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hexsearch.config.section import is_import_path
 from hexsearch.config.trial import TrialConfig
 from hexsearch.config.trunk import NetworkConfig
+from hexsearch.data.batch import Batch
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.formulas.readout_causes import (
@@ -26,6 +28,7 @@ from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.reported import explain_reported
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.samples import ComparedSamples
+from hexsearch.doctor.watching import WatchedTrial
 from hexsearch.errors import ContractError
 from hexsearch.model.readout import (
     Readout,
@@ -40,6 +43,7 @@ from hexsearch.model.whole_network import check_whole
 _SHARE, _OFF = 0.3, 0.04  # share of ones, and accepted difference of its optimum
 _SMOOTH = 0.3  # largest label smoothing that is not reported
 _SIDE = 13  # side of the board if no games are given
+_NEARLY_ALL = 0.95  # share of rows that a neighbour's flag gives
 _ROWS = 64  # answers that are also computed one by one
 _OWN = "the model's own"
 _CUT = 0.02  # distance from 0 and 1 that no answer may be kept from
@@ -228,8 +232,11 @@ def check_reported(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "perspective",
             f"{float(apart.float().mean()):.0%} of {len(few)} answers are reported differently if "
             "positions are evaluated one by one",
-            "evaluation reports answers of other rows of the batch, or answers depend on other "
-            "rows: the order of rows is not kept",
+            "evaluation inverts the answers of other rows: each is turned into Red's by the flag "
+            "(complement) of a neighbouring position"
+            if _by_a_neighbour(trial, raw, batch, reported)
+            else "evaluation reports answers of other rows of the batch, or answers depend on "
+            "other rows: the order of rows is not kept",
             "compute the reported answer of row n from the raw value of row n only",
             root="perspective",
         )
@@ -247,6 +254,14 @@ def check_reported(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         )
     elif right < 0.98:
         yield _partly_reported(compared, reported.numpy(), raw.double().numpy())
+
+
+def _by_a_neighbour(trial: WatchedTrial, raw: Tensor, batch: Batch, reported: Tensor) -> bool:
+    """Whether answers are those of their rows, inverted where a neighbouring one should be."""
+    p = trial.readout.win_prob(raw)
+    inverted = [batch.complement.roll(step) for step in (-1, 1)]
+    gaps = [(torch.where(each, 1 - p, p) - reported).abs() for each in inverted]
+    return any(float((gap < 1e-3).float().mean()) > _NEARLY_ALL for gap in gaps)
 
 
 def _partly_reported(

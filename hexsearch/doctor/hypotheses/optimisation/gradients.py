@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -206,6 +206,8 @@ def _other_weights(shares: dict[str, float], config: TrialConfig) -> Hypothesis:
     """The losses have other weights than configured. Clipping may add one common factor."""
     wanted = {"value": config.value_weight, "policy": config.policy_head.weight, "auxiliary": 1.0}
     wanted = {name: wanted[name] for name in shares}
+    if (named := _exchanged(shares, wanted)) is not None:
+        return named
     scale = max((shares[n] / w for n, w in wanted.items() if w), key=abs, default=1.0)
     weights = ", ".join(
         f"{name} {shares[name] / (abs(scale) or 1.0):.3g} (configured {weight:g})"
@@ -231,6 +233,34 @@ def _other_weights(shares: dict[str, float], config: TrialConfig) -> Hypothesis:
         f"{weights}",
         "weight the losses by trial.value_weight and policy_head.weight, each once",
     )
+
+
+def _exchanged(shares: Mapping[str, float], wanted: Mapping[str, float]) -> Hypothesis | None:
+    """Weights of value and policy that are exchanged, or an auxiliary weight that is another."""
+    both = [shares.get(name, 0.0) for name in ("value", "policy")]
+    if min(both) <= 0 or not wanted["value"] or not wanted["policy"]:
+        return None
+    scale = both[0] / wanted["policy"]
+    swapped = abs(both[1] - scale * wanted["value"]) < CLOSE * both[1]
+    if swapped and abs(wanted["value"] - wanted["policy"]) > CLOSE * wanted["value"]:
+        return Hypothesis(
+            "exchanged",
+            f"the weights of value and policy loss are exchanged: the value loss is multiplied by "
+            f"policy_head.weight ({wanted['policy']:g}), and the policy loss by trial.value_weight "
+            f"({wanted['value']:g})",
+            "weight the value loss by trial.value_weight, the policy loss by policy_head.weight",
+        )
+    scale = both[0] / wanted["value"]
+    right = abs(both[1] - scale * wanted["policy"]) < CLOSE * both[1]
+    if "auxiliary" in shares and right and abs(shares["auxiliary"] / scale - 1) > CLOSE:
+        return Hypothesis(
+            "auxiliary weight",
+            f"the auxiliary losses enter with {shares['auxiliary'] / scale:.3g} times their "
+            "configured weights (they are left out, or applied twice), and value and policy loss "
+            "as configured",
+            "multiply each auxiliary loss by its weight of the section auxiliary, once",
+        )
+    return None
 
 
 def _by_part(step: WatchedStep, config: TrialConfig, owners: list[str]) -> Hypothesis | None:

@@ -21,6 +21,7 @@ from hexsearch.doctor.watching import WatchedTrial
 
 _CLOSE = 0.02  # relative difference that rounding may cause
 _ROUNDING = 1e-7  # rounding error of a weight, relative to it
+SECOND_BETA = "the second beta of AdamW is"  # which no setting names
 _AS_CONFIGURED = "build the optimiser as configured, and do not change its state between steps"
 
 
@@ -220,7 +221,7 @@ def _of_adam(rule: Rule) -> Iterator[tuple[str, Rule]]:
     cause = "the second beta of AdamW is 0: each number is divided by the size of its own gradient"
     yield cause, replace(rule, second=0.0)
     for second in (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.9999):
-        yield f"the second beta of AdamW is {second:g}, not 0.999", replace(rule, second=second)
+        yield f"{SECOND_BETA} {second:g}, not 0.999", replace(rule, second=second)
     for epsilon in (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0):
         yield (
             f"epsilon of AdamW is {epsilon:g}: small gradients hardly move their weights (steps "
