@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hexsearch.data.archive import GameArchive
+from hexsearch.doctor.checks.training.modules import repeated
 from tests.doctor.own_scripts import Games, Net, Play, Script, bce
 from tests.doctor.test_own_training_forms import Classes, PlayOf, findings
 from tests.doctor.test_own_training_later import batch, drawn, played, steps
@@ -174,3 +175,59 @@ def test_policy_targets_of_other_rows_are_said_to_be_those(played: GameArchive) 
 
     first = findings(played, train, Play())[0]
     assert "policy targets are moves of other positions" in first.cause
+
+
+class Towers(Net):
+    """With further blocks in a plain list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tower = [torch.nn.Linear(12, 12) for _ in range(2)]
+
+    def heads(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.body(planes)
+        pooled = features.mean(dim=(2, 3))
+        for block in self.tower:
+            pooled = block(pooled).relu()
+        return self.policy(features).flatten(1), self.value(pooled)[:, 0]
+
+
+def test_modules_in_a_plain_list_are_told_with_their_place(played: GameArchive) -> None:
+    def train(games: Games) -> None:
+        torch.manual_seed(0)
+        net, rows = Towers(), Script().rows(games)
+        optimiser = torch.optim.Adam(net.parameters(), 1e-3)
+        for _ in range(30):
+            planes, cells, won = batch(rows, drawn(rows))
+            policy, raw = net.heads(planes)
+            optimiser.zero_grad()
+            torch.autograd.backward(functional.cross_entropy(policy, cells) + bce(raw, won))
+            optimiser.step()
+
+    causes = [each.cause for each in findings(played, train, Play())]
+    assert any("plain list or dict (Towers.tower)" in cause for cause in causes), causes
+
+
+def test_a_part_that_is_frozen_at_first_is_told(played: GameArchive) -> None:
+    def train(games: Games) -> None:
+        torch.manual_seed(0)
+        net, rows = Net(channels=40), Script().rows(games)
+        net.body.requires_grad_(False)
+        kept = [weight for weight in net.parameters() if weight.requires_grad]
+        optimiser = torch.optim.Adam(kept, 1e-3)
+        for _ in range(30):
+            planes, cells, won = batch(rows, drawn(rows))
+            policy, raw = net(planes)
+            optimiser.zero_grad()
+            torch.autograd.backward(functional.cross_entropy(policy, cells) + bce(raw, won))
+            optimiser.step()
+
+    causes = [each.cause for each in findings(played, train, Play())]
+    assert any("frozen at its initial weights" in cause for cause in causes), causes
+
+
+@pytest.mark.parametrize("copies", [True, False])
+def test_references_to_one_block_are_told(copies: bool) -> None:
+    block = torch.nn.Linear(3, 3)
+    blocks = [torch.nn.Linear(3, 3) for _ in range(3)] if copies else [block] * 3
+    assert bool(list(repeated(torch.nn.Sequential(*blocks)))) != copies

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +71,8 @@ class SeenStep:
         unchanged: share of the numbers of each of these that the step does not change.
         is_first: whether the optimiser has a state, and had none before this step.
         clipped_late: whether gradients were clipped by their norm after the step.
+        listed: class and attribute of a module that holds weights of `unheld` in a plain list or
+            dict; looked for in the first step.
         dropped: how many times gradients were computed and cleared since the step before.
     """
 
@@ -91,6 +95,7 @@ class SeenStep:
     is_first: bool = False
     key: int = 0
     clipped_late: bool = False
+    listed: str = ""
     dropped: int = 0
 
     @classmethod
@@ -113,6 +118,8 @@ class SeenStep:
         """
         held = {id(p) for group in optimiser.param_groups for p in group["params"]}
         factor, off = fitted
+        unheld = {n: p for n, p in weights.items() if id(p) not in held}
+        is_first = not optimiser.state
         return cls(
             type(optimiser).__name__,
             [{k: v for k, v in g.items() if k != "params"} for g in optimiser.param_groups],
@@ -122,10 +129,11 @@ class SeenStep:
             off,
             factor,
             how_changed(*gradients, used, weights) if off > _OFF else "",
-            unheld=tuple(n for n, p in weights.items() if id(p) not in held),
+            unheld=tuple(unheld),
+            listed=_plain_list_of(unheld.values()) if unheld and is_first else "",
             frozen=tuple(n for n, p in weights.items() if not p.requires_grad),
             halved=tuple(n for n, p in weights.items() if id(p) in held and p.dtype in _HALF),
-            is_first=not optimiser.state,
+            is_first=is_first,
             key=id(optimiser),
         )
 
@@ -172,3 +180,19 @@ class Evaluations:
         if count < max(_LEAST, _WHOLE * rows):
             return
         self.parts, self.after = asked, trained
+
+
+def _plain_list_of(weights: Iterable[nn.Parameter]) -> str:
+    """Class and attribute of a module that holds these weights in a plain list or dict, or ""."""
+    known = {id(weight) for weight in weights}
+    for owner in gc.get_objects():
+        if not issubclass(type(owner), nn.Module):  # a proxy may answer isinstance itself
+            continue
+        for attribute, held in vars(owner).items():
+            if attribute.startswith("_") or not isinstance(held, list | tuple | dict):
+                continue
+            parts = held.values() if isinstance(held, dict) else held
+            inside = [part for part in parts if isinstance(part, nn.Module)]
+            if any(id(p) in known for part in inside for p in part.parameters()):
+                return f"{type(owner).__name__}.{attribute}"
+    return ""

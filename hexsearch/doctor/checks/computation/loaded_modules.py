@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from hexsearch.doctor.checks.training.modules import equal_units, wrapping
+from hexsearch.doctor.checks.training.modules import equal_units, repeated, wrapping
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.edits.dead_units import dead_activations
 from hexsearch.doctor.hypotheses.general.constants import own_chances, whatever_the_weights
@@ -40,6 +40,7 @@ def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if not isinstance(model, nn.Module):
         return
     yield from wrapping(model)
+    yield from repeated(model)
     alike = list(equal_units(model))
     yield from alike
     if alike:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.general.initial_weights import is_drawn, larger_layers
 from hexsearch.doctor.own_training.recording import Recording
 from hexsearch.doctor.own_training.seen import SeenStep
 
@@ -32,6 +33,19 @@ def unheld(recording: Recording) -> list[Finding]:
     names = set(first.moved) | set(first.unheld)
     held = {n for s in recording.steps for n in names - set(s.unheld)}
     frozen = set(first.frozen).intersection(*(s.frozen for s in recording.steps))
+    if begun := _frozen_at_first(recording, frozen - held):
+        return [
+            Finding.error(
+                "training steps",
+                f"{len(begun)} layers need no gradient in all {len(recording.steps)} steps and "
+                f"have the weights that torch draws, such as {begun[0]}",
+                f"a part of the network is frozen at its initial weights (requires_grad is False): "
+                f"{_parts(begun)} is never trained",
+                "freeze only what was trained before; let all other weights require gradients "
+                "before the optimiser is made",
+                root="frozen",
+            )
+        ]
     names -= frozen - held  # on purpose, as it seems
     outside = sorted(names - held)
     if outside and len(outside) == len(names):
@@ -52,14 +66,30 @@ def unheld(recording: Recording) -> list[Finding]:
                 "training steps",
                 f"{len(outside)} of {len(names)} weights of the network are in no parameter group "
                 f"of an optimiser, such as {', '.join(outside[:3])}",
-                f"a part of the network is never trained: {_parts(outside)} is not given to the "
-                "optimiser",
+                f"a part of the network is never trained: {_parts(outside)} is "
+                + (
+                    f"kept in a plain list or dict ({first.listed}), so it is not registered: "
+                    "parameters() does not give it to the optimiser, and state_dict() does not "
+                    "save it"
+                    if first.listed
+                    else "not given to the optimiser"
+                ),
                 "give the optimiser all parameters (network.parameters()), also of modules that "
                 "were added later; freeze on purpose with requires_grad_(False)",
                 root="parameter groups",
             )
         ]
     return []
+
+
+def _frozen_at_first(recording: Recording, frozen: set[str]) -> list[str]:
+    """Names of frozen layers whose weights are distributed as torch draws them."""
+    layers = {
+        f"{name}.{place}" if place else name: layer
+        for name, network in recording.network.items()
+        for place, layer in larger_layers(network).items()
+    }
+    return [n for n, layer in layers.items() if f"{n}.weight" in frozen and is_drawn(layer)]
 
 
 def halved(recording: Recording) -> list[Finding]:

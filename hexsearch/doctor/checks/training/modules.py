@@ -26,6 +26,7 @@ def check_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from _shared_layers(trial.network)
     yield from list(equal_units(trial.network)) or _equal_at_first(pipeline)
     yield from wrapping(trial.network)
+    yield from repeated(trial.network)
 
 
 def _edited_planes(trial: WatchedTrial) -> Iterator[Finding]:
@@ -133,3 +134,24 @@ def wrapping(network: nn.Module) -> Iterator[Finding]:
             "pad with zeros (padding_mode='zeros'), or show the edges as a ring of cells",
             root="norms",
         )
+
+
+def repeated(network: nn.Module) -> Iterator[Finding]:
+    """Containers in which one module with weights stands at several places."""
+    for name, module in network.named_modules():
+        if not isinstance(module, nn.Sequential | nn.ModuleList):
+            continue
+        parts = [part for part in module if any(True for _ in part.parameters())]
+        distinct = len({id(part) for part in parts})
+        if distinct < len(parts):
+            yield Finding.warning(
+                "modules",
+                f"{name or type(module).__name__} has {len(parts)} parts with weights, and "
+                f"{distinct} of them are different modules",
+                "one module stands at several places, which share all of its weights ([block] * "
+                "depth makes references, not copies): the network has fewer layers than it seems",
+                "make a new module for each place: [Block() for _ in range(depth)]; share weights "
+                "only on purpose",
+                root="structure",
+            )
+            return
