@@ -61,6 +61,21 @@ def check_occupied(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 root="shown later",
             )
             return
+        among = log_softmax(np.where(taken, -np.inf, logits))
+        moves = among[np.arange(len(rows)), observed.played[rows]]
+        by_chance = -np.log((~taken).sum(axis=1)).mean()
+        if np.isfinite(moves).all() and moves.mean() > by_chance + _KNOWS:
+            yield Finding.warning(
+                "policy cells",
+                f"{told}; among free cells the moves played have a mean log probability of "
+                f"{moves.mean():.2f}, and {by_chance:.2f} if all are alike",
+                "the policy knows the moves among free cells, and was never taught that occupied "
+                "cells are none (training masks them): its logits there mean nothing, and no mask "
+                "is applied at inference",
+                "mask occupied cells at inference as in training",
+                root="shown later",
+            )
+            return
         yield Finding.error(
             "policy cells",
             told,
