@@ -13,7 +13,7 @@ _LAST = "continued"  # whatever is wrong before may also make a restored trial g
 _CALLS = ("modes", "repeated")  # answers that depend on more than their position
 _AT_INFERENCE = (*_CALLS, "batch", "encoder", "random encoder", "raises", "state", "read-out")
 _FOLLOWS = {
-    "unread": ("repeated",),
+    "unread": ("repeated", "weights", "strength", "reading", "norms", "untrained", "begun"),
     "detached value": ("unread", "movement", "slopes", "configured"),
     "detached policy": ("unread", "movement", "slopes", "configured"),
     "slopes": ("unread",),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from hexsearch.doctor.own_training.formulas import EXACT, ValueLoss, value_losses
+from hexsearch.doctor.own_training.formulas import EXACT, ValueLoss, forms, value_losses
 from hexsearch.doctor.own_training.outputs import Output
 from hexsearch.doctor.own_training.watched import OwnTraining
 
@@ -19,6 +19,7 @@ _BATCHES = 6  # batches that are needed
 _CLOSE = 0.02  # the same of factors that a formula gives
 _NEGLIGIBLE = 1e-6  # of the largest gradient: a row that the loss leaves alone
 _MOST, _FEW = 1024, 40  # rows that are looked at, and those that are needed
+_ALMOST = 5e-3  # what a sum leaves of gradients that it gives
 _SPREAD = 0.05  # relative standard deviation of factors that differ
 _POWERS = [0.05 * n for n in range(2, 101)]
 
@@ -129,3 +130,51 @@ def _gap(factor: Tensor, formula: Tensor) -> float:
     if scale <= 0:
         return 1.0
     return float((factor - scale * formula).norm() / factor.norm())
+
+
+def has_policy_gradient(own: OwnTraining) -> bool:
+    """Whether values get the gradient of weights that multiply the policy loss of their rows.
+
+    These weights are functions of the value, such as an advantage that is not detached. Then the
+    gradient at a value is that of a usual loss and a multiple of weight times loss of the move.
+    """
+    rows = own.rows
+    if rows is None or rows.value is None or rows.policy is None or own.formula is not None:
+        return False
+    if rows.value.gradient is None or rows.policy.gradient is None:
+        return False
+    known = rows.found & rows.single
+    known[~np.isin(np.arange(len(known)), own.usual)] = False
+    at = torch.from_numpy(known)
+    if rows.value.tensor.shape[1] != 1 or known.sum() < _FEW:
+        return False
+    policy = Output("", rows.policy.tensor[at], 0, rows.policy.gradient[at])
+    gradient = policy.gradient[:_MOST].double()  # type: ignore[index]
+    logits = policy.tensor[:_MOST].double()
+    cell = gradient.abs().argmax(dim=1)
+    gap = logits.softmax(dim=1) - functional.one_hot(cell, logits.shape[1])
+    factor = (gap * gradient).sum(dim=1) / gap.square().sum(dim=1)
+    rest = (gradient - factor[:, None] * gap).norm(dim=1)
+    if float((rest / gradient.norm(dim=1).clamp(min=1e-30)).quantile(0.9)) > EXACT:
+        return False
+    if float(factor.std()) < _SPREAD * abs(float(factor.mean())):
+        return False
+    weighted = factor * -logits.log_softmax(dim=1).gather(1, cell[:, None])[:, 0]
+    raw = rows.value.tensor[at, 0][:_MOST].double()
+    sent = rows.value.gradient[at, 0][:_MOST].double()
+    truth = rows.truth(known, own.catalogues[0])
+    red = torch.from_numpy(truth.outcome(rows.symmetry[known], "board"))[:_MOST]
+    mover = red ^ torch.from_numpy(rows.to_move(known) == -1)[:_MOST]
+    for result in (red.double(), mover.double()):
+        for _, _, level, slope in forms(raw):
+            plain = [level * slope, slope, result * slope]
+            if _left(plain, sent) > _CLOSE and _left([*plain, weighted], sent) < _ALMOST:
+                return True
+    return False
+
+
+def _left(columns: list[Tensor], wanted: Tensor) -> float:
+    """What the best sum of some columns leaves of a vector, as a share of it."""
+    matrix = torch.stack(columns, dim=1)
+    solved = torch.linalg.lstsq(matrix, wanted[:, None], driver="gelsd").solution
+    return float((matrix @ solved - wanted[:, None]).norm() / wanted.norm().clamp(min=1e-30))

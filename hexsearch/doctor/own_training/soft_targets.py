@@ -21,6 +21,7 @@ _ON_TARGET, _NEARLY_ALL = 0.02, 0.98  # distance from a target, and the share of
 _DRAWS = 0.02  # share of rows with the target of a draw
 _FAR = 1.5  # no target of a result of -1, 0 or 1 is so far from 0
 _FOR_EACH = "for each ply to the end of the game"
+FROM_START = "for each ply from the beginning of the game"
 _APART = 0.02  # of rows that may be on the wrong side of a turning point
 
 
@@ -69,6 +70,9 @@ def fading(
             factor = _factor(fits, left)
             if factor is not None:
                 return Fading(name, owner, f"by a factor of {factor:g} {_FOR_EACH}")
+            factor = _factor(fits, ply)
+            if factor is not None:
+                return Fading(name, owner, f"by a factor of {factor:g} {FROM_START}")
     return None
 
 

@@ -12,10 +12,11 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import by_game
 from hexsearch.doctor.hypotheses.table import Flags
 from hexsearch.doctor.hypotheses.truth import Truth
+from hexsearch.doctor.own_training.factors import has_policy_gradient
 from hexsearch.doctor.own_training.outputs import Output, value_of
 from hexsearch.doctor.own_training.rows import Wanted
 from hexsearch.doctor.own_training.seen import SeenPass
-from hexsearch.doctor.own_training.soft_targets import groups, turning_point
+from hexsearch.doctor.own_training.soft_targets import FROM_START, groups, turning_point
 from hexsearch.doctor.own_training.watched import OwnTraining
 
 _ENOUGH = 0.02  # share of rows that are pulled away from their result
@@ -56,6 +57,17 @@ def uncertain(own: OwnTraining, labels: Wanted, wrong: Flags) -> Iterator[Findin
             "(another column is taken for the result)",
             "give the loss the result of the game",
             root="training value",
+        )
+    elif fades is not None and FROM_START in fades.how:
+        yield Finding.error(
+            "training value",
+            f"the value loss is the {fades.loss}, and its gradients are exactly those of results "
+            f"of {fades.owner} that change {fades.how}",
+            f"targets are discounted in the wrong direction, {fades.how} (the exponents of gamma "
+            "are reversed): openings have the whole result as their target, and the positions at "
+            "the end, whose result is certain, hardly any of it",
+            "count the exponent of a discount from the end of the game",
+            root="reading",
         )
     elif fades is not None:
         yield Finding.warning(
@@ -199,6 +211,17 @@ def of_means(batches: int) -> Finding:
 
 def through_targets(own: OwnTraining) -> Iterator[Finding]:
     """Report gradients at two passes that are opposite: one is the target of the other."""
+    if has_policy_gradient(own):
+        yield Finding.error(
+            "training value",
+            "the gradient at each value is that of a usual loss and a multiple of the weighted "
+            "policy loss of its row",
+            "the weights of the policy loss (an advantage) are computed from the value and not "
+            "detached: the policy loss pulls at the value, too, in one direction for all rows",
+            "detach() the value before advantages or weights are computed from it",
+            root="training value",
+        )
+        return
     steps = [step for step in own.recording.steps if len(step.passes) > 1][:_STEPS_SEEN]
     shares = [_share(step.passes, own.foreign.size) for step in steps]
     known = [share for share in shares if share is not None]

@@ -88,24 +88,54 @@ def check_variation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     )
 
 
+def check_constant_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """The same of a user's trained network: the module at which all positions become alike."""
+    foreign, observed = needed(pipeline.foreign), needed(pipeline.observed)
+    if not isinstance(foreign.model, nn.Module):
+        return
+    chosen = np.linspace(0, len(observed.positions) - 1, _POSITIONS).astype(np.int64)
+    planes = foreign.planes(take(observed.positions, np.unique(chosen)))
+    passed: list[tuple[str, nn.Module, float, float]] = []
+    leaves = [(n, m) for n, m in foreign.model.named_modules() if not list(m.children())]
+    handles = [module.register_forward_hook(_keep(name, passed)) for name, module in leaves]
+    try:
+        value = foreign.respond(planes)[1].float()
+    finally:
+        for handle in handles:
+            handle.remove()
+    if value.ndim != 1 or _variation(value) > _SAME:
+        return
+    # A dead layer is another fault: its numbers are 0, and no norm makes them alike.
+    lost = [
+        (name, module)
+        for name, module, given, made in passed
+        if given > _SAME >= made and not isinstance(module, nn.ReLU | nn.Linear | nn.Conv2d)
+    ]
+    if lost:
+        name, module = lost[0]
+        yield Finding.error(
+            "what is read",
+            f"on {len(planes)} positions what {name} gets differs, and what it puts out is the "
+            f"same; the raw value is {float(value[0]):.4g} everywhere",
+            f"the value is one constant, whatever the position: {name} ({type(module).__name__}) "
+            "puts out the same for all positions (a norm over a single number, such as a map of 1 "
+            "x 1, or over what was normalised before, or a part that nothing passes)",
+            "normalise over the batch or over several channels there, or pool after the norm",
+            root="unread",
+        )
+
+
 def _answered(
     trial: WatchedTrial, planes: Tensor, passed: list[tuple[str, nn.Module, float, float]]
 ) -> Tensor:
     """Raw values in eval mode; the value head's leaves with the variation they get and give."""
-
-    def keep(name: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
-        def look(module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
-            if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
-                passed.append((name, module, _variation(inputs[0]), _variation(output)))
-
-        return look
 
     leaves = [
         (name, module)
         for name, module in trial.network.named_modules()
         if name.startswith("value_head") and not list(module.children())
     ]
-    handles = [module.register_forward_hook(keep(name)) for name, module in leaves]
+    handles = [module.register_forward_hook(_keep(name, passed)) for name, module in leaves]
     try:
         with torch.no_grad(), in_eval_mode(trial.network.modules()):
             value: Tensor = trial.network(trial.execution.show(planes)).value_raw.float()
@@ -113,6 +143,18 @@ def _answered(
         for handle in handles:
             handle.remove()
     return value
+
+
+def _keep(
+    name: str, passed: list[tuple[str, nn.Module, float, float]]
+) -> Callable[[nn.Module, tuple[object, ...], object], None]:
+    """A hook that keeps how much the input and the output of a module vary."""
+
+    def look(module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+        if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
+            passed.append((name, module, _variation(inputs[0]), _variation(output)))
+
+    return look
 
 
 def _variation(output: Tensor) -> float:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hexsearch.doctor.hypotheses.squares import moved_cells, neighbours, numbering
 from hexsearch.doctor.hypotheses.table import (
@@ -60,6 +63,8 @@ def _target_candidates(
         name += "later" if shift > 0 else "earlier"
         other_ply = truth.moved(plies=shift)
         cause = f"the policy target is a move {name} than the next move: it is that of another ply"
+        if shift == -1:
+            cause += " (the board holds that move already: it was stored after the move was made)"
         # Beyond the ends of a game there is no such move, and any target is accepted.
         beyond = ~other_ply.has_move | (other_ply.ply != truth.ply + shift)
         if beyond.mean() < 0.5:
@@ -81,6 +86,15 @@ def _target_candidates(
 
 def _same_cells(target: Ints, truth: Truth, symmetry: Ints) -> Iterator[tuple[Hypothesis, Ints]]:
     """Targets that do not depend on the position, or that number the right cells in another way."""
+    cause = (
+        "the policy target is the place of the next move in the list of free cells (legal moves), "
+        "and not its cell, so it shifts with the stones before it"
+    )
+    hypothesis = Hypothesis("place among free cells", cause, _BY_ROWS)
+    yield hypothesis, _place(truth.planes_under(symmetry).sum(axis=1), truth.cells_under(symmetry))
+    # The list may be made before the board is turned.
+    first = replace(truth, next_cell=_place(truth.boards, truth.next_cell))
+    yield hypothesis, first.cells_under(symmetry)
     permuted = _mapped(target, right := truth.cells_under(symmetry))
     cause = f"the policy's cells are numbered {numbering(right, permuted, truth.size)}"
     yield Hypothesis("permuted", cause, _BY_ROWS), permuted
@@ -92,6 +106,13 @@ def _same_cells(target: Ints, truth: Truth, symmetry: Ints) -> Iterator[tuple[Hy
         expected = truth_of(truth.archive, truth.game, ply).cells_under(symmetry)
         cause = f"the policy target is the {name} move of the game in every position"
         yield Hypothesis(f"{name} move", cause, TOGETHER), expected
+
+
+def _place(boards: NDArray[Any], cells: Ints) -> Ints:
+    """[B] how many free cells of each board come before a cell."""
+    free = boards.reshape(len(cells), -1) == 0
+    before = np.cumsum(free, axis=1) - free
+    return np.take_along_axis(before, np.maximum(cells, 0)[:, None], 1)[:, 0].astype(np.int64)
 
 
 def _mapped(target: Ints, right: Ints) -> Ints:
