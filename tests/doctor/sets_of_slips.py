@@ -53,6 +53,9 @@ from tests.doctor import (
     slips_twenty_first_data,
     slips_twenty_first_reports,
     slips_twenty_first_training,
+    slips_twenty_second_data,
+    slips_twenty_second_reports,
+    slips_twenty_second_training,
 )
 from tests.doctor.controls_of_eighteenth import CONTROLS as CONTROLS_OF_EIGHTEENTH
 from tests.doctor.controls_of_eleventh import CONTROLS as CONTROLS_OF_ELEVENTH
@@ -68,6 +71,7 @@ from tests.doctor.controls_of_thirteenth import CONTROLS as CONTROLS_OF_THIRTEEN
 from tests.doctor.controls_of_twelfth import CONTROLS as CONTROLS_OF_TWELFTH
 from tests.doctor.controls_of_twentieth import CONTROLS as CONTROLS_OF_TWENTIETH
 from tests.doctor.controls_of_twenty_first import CONTROLS as CONTROLS_OF_TWENTY_FIRST
+from tests.doctor.controls_of_twenty_second import CONTROLS as CONTROLS_OF_TWENTY_SECOND
 from tests.doctor.games_files import GamesFile
 from tests.doctor.outside import Foreign
 from tests.doctor.scripts import Script
@@ -117,6 +121,7 @@ CONTROLS: dict[str, AnySlip] = {
     **CONTROLS_OF_EIGHTEENTH,
     **CONTROLS_OF_TWENTIETH,
     **CONTROLS_OF_TWENTY_FIRST,
+    **CONTROLS_OF_TWENTY_SECOND,
 }
 SIXTH_PUT_ASIDE = held_out(sorted(SIXTH), seed=61126)
 SEVENTH: dict[str, AnySlip] = {
@@ -211,4 +216,10 @@ TWENTY_FIRST: dict[str, AnySlip] = {
     **slips_twenty_first_data.SLIPS,
     **slips_twenty_first_training.SLIPS,
     **slips_twenty_first_reports.SLIPS,
+}
+# And the twenty-second, by one more.
+TWENTY_SECOND: dict[str, AnySlip] = {
+    **slips_twenty_second_data.SLIPS,
+    **slips_twenty_second_training.SLIPS,
+    **slips_twenty_second_reports.SLIPS,
 }

@@ -51,6 +51,7 @@ from tests.doctor.sets_of_slips import (
     TWELFTH,
     TWENTIETH,
     TWENTY_FIRST,
+    TWENTY_SECOND,
     AnySlip,
 )
 from tests.doctor.slips import Slip, in_value_loss, nothing
@@ -262,6 +263,7 @@ SETS: dict[str, tuple[dict[str, AnySlip], float, float]] = {
     "eighteenth, all put aside": (EIGHTEENTH, 0.0, 0.0),
     "twentieth, all put aside": (TWENTIETH, 0.0, 0.0),
     "twenty-first, all put aside": (TWENTY_FIRST, 0.0, 0.0),
+    "twenty-second, all put aside": (TWENTY_SECOND, 0.0, 0.0),
 }
 
 
