@@ -166,7 +166,25 @@ class ComparedSamples:
         together = of_move & of_label & (SWAPS[None] == self.swapped[:, None])
         fits = [np.any(each & self.images, axis=1) for each in (of_move, of_label)]
         apart = [1 - fit[truth.has_move].mean() > _APART for fit in fits]
-        return bool(together.any(axis=1).mean() > 1 - _RARE and all(apart))
+        known = self.images.any(axis=1).mean() > 1 - _APART
+        return bool(known and together.any(axis=1).mean() > 1 - _RARE and all(apart))
+
+    def first(self, count: int) -> ComparedSamples:
+        """The first samples alone."""
+        samples, rows = self.samples, slice(count)
+        part = replace(
+            samples,
+            batch=samples.batch.rows(rows),
+            planes=samples.planes[rows],
+            target=samples.target[rows],
+        )
+        return ComparedSamples(
+            part,
+            self.truth.rows(np.arange(count)),
+            self.stones[rows],
+            self.images[rows],
+            self.symmetry[rows],
+        )
 
     @property
     def wrong_mover(self) -> Flags:

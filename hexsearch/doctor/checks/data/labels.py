@@ -35,10 +35,13 @@ _GAME = "the number of the game"
 def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Compare the labels at the value loss with the winners."""
     compared = pipeline.compared
-    samples, truth = compared.samples, compared.truth
-    known: Flags = np.asarray(compared.images.any(axis=1))
     if compared.lost > 0.5:
         return  # with wrong boards the symmetry of a sample is unknown
+    stepped = sum(len(step.batch) for step in needed(pipeline.watched).steps)
+    if stepped < len(compared.truth.ply) and not _wrong(compared)[stepped:].any():
+        compared = compared.first(stepped)  # targets are seen at the loss of these alone
+    samples, truth = compared.samples, compared.truth
+    known: Flags = np.asarray(compared.images.any(axis=1))
     if compared.turned_apart:
         yield Finding.error(
             "training labels",
@@ -49,9 +52,7 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "draw one symmetry for each sample, and apply it to its stones, label and next move",
         )
         return
-    allowed = np.stack([truth.outcome(s, samples.perspective) for s in range(4)], axis=1)
-    fits = np.abs(samples.target[:, None] - allowed) < 1e-3
-    wrong: Flags = known & ~np.any(compared.images & fits, axis=1)
+    wrong = _wrong(compared)
     if wrong.sum() <= compared.by_chance * known.sum():
         return
     place = compared.place(wrong, among=wrong | (truth.ply > 0))  # empty boards look right
@@ -110,6 +111,16 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         remedy,
         root=root,
     )
+
+
+def _wrong(compared: ComparedSamples) -> Flags:
+    """[B] whether a label is not that of the game under any symmetry of its board."""
+    samples, truth = compared.samples, compared.truth
+    allowed = np.stack([truth.outcome(s, samples.perspective) for s in range(4)], axis=1)
+    fits = np.abs(samples.target[:, None] - allowed) < 1e-3
+    known: Flags = np.any(compared.images, axis=1)
+    right: Flags = np.any(compared.images & fits, axis=1)
+    return known & ~right
 
 
 def _own_answers(trial: WatchedTrial) -> list[float]:

@@ -67,7 +67,7 @@ def value_of(
     else:
         out = pooled(out, pooling)
     linear = [m for m in head.layers.modules() if isinstance(m, nn.Linear)]
-    norms = [m for m in head.layers if not isinstance(m, nn.Linear)]
+    norms = [m for m in head.layers.children() if not isinstance(m, nn.Linear)]
     norms = [m for m in norms if getattr(m, "weight", None) is not None]
     widths = [len(layer.weight) for layer in linear]
     if widths != [*config.widths, 1] or (config.norm != "none" and len(norms) != len(widths) - 1):

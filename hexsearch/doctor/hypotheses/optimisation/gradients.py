@@ -256,8 +256,8 @@ def _exchanged(shares: Mapping[str, float], wanted: Mapping[str, float]) -> Hypo
         return Hypothesis(
             "auxiliary weight",
             f"the auxiliary losses enter with {shares['auxiliary'] / scale:.3g} times their "
-            "configured weights (they are left out, or applied twice), and value and policy loss "
-            "as configured",
+            "configured weights (weights that are not applied, or applied twice, or another "
+            "number), and value and policy loss as configured",
             "multiply each auxiliary loss by its weight of the section auxiliary, once",
         )
     return None
