@@ -205,6 +205,8 @@ def _first_moves(trial: WatchedTrial) -> Iterator[Finding]:
     entropy = float(-(log_p.exp() * log_p).sum(dim=-1).mean())
     if trial.config.policy_head.weight == 0 or not entropy < _SURE_POLICY * uniform:
         return
+    if not step.policy > uniform:
+        return  # it is right: features of a trained trunk may tell moves at once
     with torch.no_grad(), in_eval_mode(trial.network.modules()):
         features = trial.network.trunk(trial.execution.show(step.planes[:_POSITIONS])).float()
     size = float(features.square().mean().sqrt())
