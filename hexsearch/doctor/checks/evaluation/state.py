@@ -199,7 +199,7 @@ def _resumed(
         )
         return
     states = trial.optimiser.state_dict(), again.optimiser.state_dict()
-    if not _differing(*(each["state"] for each in states)) and (wrong := _differing(*states)):
+    if not _differing(*map(_moments, states)) and (wrong := _differing(*states)):
         yield _finding(
             f"the groups of the optimiser have other settings after a state is loaded: {wrong} "
             "differs",
@@ -226,6 +226,13 @@ def _resumed(
             return
     if again.positions_seen == trial.positions_seen:
         yield from continued_findings(trial, again)
+
+
+def _moments(state: Any) -> Any:
+    """The state of an optimiser, or of several, without the settings of its groups."""
+    if not isinstance(state, dict):
+        return state
+    return {key: _moments(each) for key, each in state.items() if key != "param_groups"}
 
 
 def _instead(restored: Network, begun: dict[str, Tensor], state: Mapping[str, Any]) -> str:
