@@ -50,25 +50,11 @@ def _all_positions(pipeline: ExaminedPipeline, validation: NDArray[np.int64]) ->
     return int(counts.sum()) == int((dataset.archive.lengths[validation].astype(int) + 1).sum())
 
 
-def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """No game, and no symmetric copy of one, may be in two parts of the split."""
+def _trained_on(
+    pipeline: ExaminedPipeline, train: NDArray[np.int64], validation: NDArray[np.int64]
+) -> Iterator[Finding]:
+    """Report games of validation or of the test that are trained on."""
     dataset = needed(pipeline.dataset)
-    train = dataset.train_games
-    if not np.array_equal(train, needed(pipeline.brief_dataset).train_games):
-        yield Finding.error(
-            "split",
-            "the same games with the same settings were split twice, and the training games are "
-            "others each time",
-            "the split is not the same each time that games are opened (it depends on a random "
-            "number, a time or Python's hash): a resumed training validates on games that it was "
-            "trained on",
-            "split by a hash of the game that does not depend on the process, such as sha256",
-            root="split",
-        )
-        return
-    if pipeline.config is not None:
-        train = np.unique(dataset.training(pipeline.config.curriculum).games).astype(np.int64)
-    validation = np.unique(dataset.validation.games).astype(np.int64)
     shared = np.intersect1d(train, validation)
     if len(shared):
         whole = len(shared) == len(validation) and _all_positions(pipeline, validation)
@@ -97,6 +83,30 @@ def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "train on the games of the training split alone",
             root="split",
         )
+
+
+def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """No game, and no symmetric copy of one, may be in two parts of the split."""
+    dataset = needed(pipeline.dataset)
+    train = dataset.train_games
+    if not np.array_equal(train, needed(pipeline.brief_dataset).train_games):
+        yield Finding.error(
+            "split",
+            "the same games with the same settings were split twice, and the training games are "
+            "others each time",
+            "the split is not the same each time that games are opened (it depends on a random "
+            "number, a time or Python's hash): a resumed training validates on games that it was "
+            "trained on",
+            "split by a hash of the game that does not depend on the process, such as sha256",
+            root="split",
+        )
+        return
+    if pipeline.config is not None:
+        train = np.unique(dataset.training(pipeline.config.curriculum).games).astype(np.int64)
+    validation = np.unique(dataset.validation.games).astype(np.int64)
+    trained = list(_trained_on(pipeline, train, validation))
+    if trained:
+        yield from trained
         return
     yield from _left_out(pipeline, train)
     parts = {"training": train, "validation": validation, "test": dataset.games("test")}

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.policies import log_softmax, uniform_likelihood
+from hexsearch.doctor.hypotheses.truth import Flags, Ints
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
+Floats = NDArray[np.float64]
 _FEW, _PLIES = 100, 4  # positions that are needed, and stones on each
 _SPENT, _TIMES = 0.5, 1.6  # share of the probability on stones, also as times the share of cells
 _ALIKE = 1e-6  # difference of logits that are one
@@ -39,50 +42,59 @@ def check_occupied(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             f"on {len(rows):,} positions the policy gives {spent:.0%} to occupied cells, which are "
             f"{usual:.0%} of all, and its likeliest cell is occupied in {chosen:.0%}"
         )
-        if np.ptp(logits[~taken]) < _ALIKE < np.ptp(logits[taken]):
-            yield Finding.error(
-                "policy cells",
-                f"{told}; all free cells have one logit, {float(logits[~taken][0]):.3g}",
-                "the mask of legal moves is inverted: free cells are masked, and occupied ones not",
-                "mask the cells that hold a stone",
-                root="shown later",
-            )
-            return
-        negated = log_softmax(-logits)[np.arange(len(rows)), observed.played[rows]].mean()
-        if negated > uniform_likelihood(size) + _KNOWS:
-            yield Finding.error(
-                "policy cells",
-                f"{told}; with the sign of all logits changed the moves played have a mean log "
-                f"probability of {negated:.2f}, and {uniform_likelihood(size):.2f} under a uniform "
-                "policy",
-                "the sign of the policy is wrong: its logits are negated at inference, or its loss "
-                "was maximised in training",
-                "return the logits as they are, and minimise minus the log probability of the move",
-                root="shown later",
-            )
-            return
-        among = log_softmax(np.where(taken, -np.inf, logits))
-        moves = among[np.arange(len(rows)), observed.played[rows]]
-        by_chance = -np.log((~taken).sum(axis=1)).mean()
-        if np.isfinite(moves).all() and moves.mean() > by_chance + _KNOWS:
-            yield Finding.warning(
-                "policy cells",
-                f"{told}; among free cells the moves played have a mean log probability of "
-                f"{moves.mean():.2f}, and {by_chance:.2f} if all are alike",
-                "the policy knows the moves among free cells, and was never taught that occupied "
-                "cells are none (training masks them): its logits there mean nothing, and no mask "
-                "is applied at inference",
-                "mask occupied cells at inference as in training",
-                root="shown later",
-            )
-            return
-        yield Finding.error(
+        yield _wants_stones(told, logits, taken, observed.played[rows], size)
+        return
+
+
+def _wants_stones(told: str, logits: Floats, taken: Flags, played: Ints, size: int) -> Finding:
+    """The finding for a policy whose favourite cells are occupied.
+
+    Args:
+        told: shares of the probability, in words.
+        logits, taken: [P, N*N] logits, and whether a cell holds a stone.
+        played: [P] cells of the next moves.
+    """
+    at = np.arange(len(logits))
+    if np.ptp(logits[~taken]) < _ALIKE < np.ptp(logits[taken]):
+        return Finding.error(
             "policy cells",
-            told,
-            "the policy wants to play where stones lie: in training the boards held the stone of "
-            "the move already (a sample that was stored after its move, or a board that was not "
-            "copied, so that all samples of a game hold its last one)",
-            "store a copy of the board before the move is made, with the move that is then made",
+            f"{told}; all free cells have one logit, {float(logits[~taken][0]):.3g}",
+            "the mask of legal moves is inverted: free cells are masked, and occupied ones not",
+            "mask the cells that hold a stone",
             root="shown later",
         )
-        return
+    negated = log_softmax(-logits)[at, played].mean()
+    if negated > uniform_likelihood(size) + _KNOWS:
+        return Finding.error(
+            "policy cells",
+            f"{told}; with the sign of all logits changed the moves played have a mean log "
+            f"probability of {negated:.2f}, and {uniform_likelihood(size):.2f} under a uniform "
+            "policy",
+            "the sign of the policy is wrong: its logits are negated at inference, or its loss "
+            "was maximised in training",
+            "return the logits as they are, and minimise minus the log probability of the move",
+            root="shown later",
+        )
+    among = log_softmax(np.where(taken, -np.inf, logits))
+    moves = among[at, played]
+    by_chance = -np.log((~taken).sum(axis=1)).mean()
+    if np.isfinite(moves).all() and moves.mean() > by_chance + _KNOWS:
+        return Finding.warning(
+            "policy cells",
+            f"{told}; among free cells the moves played have a mean log probability of "
+            f"{moves.mean():.2f}, and {by_chance:.2f} if all are alike",
+            "the policy knows the moves among free cells, and was never taught that occupied "
+            "cells are none (training masks them): its logits there mean nothing, and no mask "
+            "is applied at inference",
+            "mask occupied cells at inference as in training",
+            root="shown later",
+        )
+    return Finding.error(
+        "policy cells",
+        told,
+        "the policy wants to play where stones lie: in training the boards held the stone of "
+        "the move already (a sample that was stored after its move, or a board that was not "
+        "copied, so that all samples of a game hold its last one)",
+        "store a copy of the board before the move is made, with the move that is then made",
+        root="shown later",
+    )

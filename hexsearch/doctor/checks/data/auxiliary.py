@@ -20,7 +20,6 @@ from hexsearch.doctor.watching import WatchedTrial
 _MAPS = ("ownership", "winning_chain", "future_stones")
 _SCALE, _KNEE = 20.0, 0.5  # plies that moves_left answers as 1, and where its loss gets linear
 _SLOPE = 0.1  # accepted difference of a slope, in its size
-_STEP = 1e-3  # of the length of the weights, along a gradient
 _WRONG = 0.02  # accepted share of rows, whose symmetry may be mistaken
 
 
@@ -30,7 +29,7 @@ def check_auxiliary(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     batch = trial.steps[0].batch if trial.steps else None
     if batch is None or not batch.auxiliary:
         return
-    wrong_losses = list(_losses(trial, batch)) or list(_against_the_slope(trial, batch))
+    wrong_losses = list(_losses(trial, batch))
     yield from wrong_losses
     compared = pipeline.compared
     if wrong_losses or compared.lost > 0.01:
@@ -136,10 +135,10 @@ def _losses(trial: WatchedTrial, batch: Batch) -> Iterator[Finding]:
         loss, target = given.get(name, torch.zeros(())), batch.auxiliary[name]
         output, slope = _used(loss, made)
         own = output.detach().float().requires_grad_(True)
-        right = _own_loss(name, own, target)
+        right = own_loss(name, own, target)
         told, wanted = float(loss.detach()), float(right.detach())
         if abs(told - wanted) > 0.01 * max(abs(wanted), 0.01):
-            counted = float(_own_loss(name, own, target.clamp(min=0)).detach())
+            counted = float(own_loss(name, own, target.clamp(min=0)).detach())
             yield Finding.error(
                 "auxiliary targets",
                 f"the loss of auxiliary head {name} is {told:.4f}; recomputed from the same "
@@ -177,47 +176,6 @@ def _losses(trial: WatchedTrial, batch: Batch) -> Iterator[Finding]:
                 ),
                 "give output and target the same shape [B] before they are compared",
                 root="auxiliary",
-            )
-            return
-
-
-def _against_the_slope(trial: WatchedTrial, batch: Batch) -> Iterator[Finding]:
-    """Report auxiliary losses that grow along the gradient that they send to the trunk."""
-    trunk = [p for p in trial.network.trunk.parameters() if p.requires_grad]
-    losses = _auxiliary_losses(trial, batch)[0]
-    every = {
-        name: torch.autograd.grad(loss, trunk, retain_graph=True, allow_unused=True)
-        for name, loss in losses.items()
-        if trunk and loss.requires_grad
-    }
-    for name, sent in every.items():
-        gradients = [
-            torch.zeros_like(p) if g is None else g for p, g in zip(trunk, sent, strict=True)
-        ]
-        size = torch.stack([g.norm() for g in gradients]).norm()
-        if not float(size) > 0:
-            continue
-        length = _STEP * torch.stack([p.detach().norm() for p in trunk]).norm() / size
-        kept = [p.detach().clone() for p in trunk]
-        found = []
-        for sign in (1.0, -1.0):
-            with torch.no_grad():
-                for p, own, g in zip(trunk, kept, gradients, strict=True):
-                    p.copy_(own + sign * length * g)
-                found.append(float(_auxiliary_losses(trial, batch)[0][name]))
-        with torch.no_grad():
-            for p, own in zip(trunk, kept, strict=True):
-                p.copy_(own)
-        ratio = (found[0] - found[1]) / float(2 * length * size.square())
-        if ratio < -_SLOPE:
-            yield Finding.error(
-                "gradients",
-                f"along its own gradient on the trunk the loss of auxiliary head {name} changes by "
-                f"{ratio:.2g} times what that gradient says",
-                f"the gradient of auxiliary head {name} reaches the trunk with the wrong sign (it "
-                "is reversed in the backward pass): the trunk learns to make that loss larger",
-                "remove the factor or the gradient reversal between the trunk and this head",
-                root="slopes",
             )
             return
 
@@ -261,11 +219,11 @@ def _every_pair(name: str, output: Tensor, target: Tensor) -> Tensor | None:
     if name != "moves_left":
         return None
     count = len(output)
-    loss = _own_loss(name, output.repeat_interleave(count), target.repeat(count))
+    loss = own_loss(name, output.repeat_interleave(count), target.repeat(count))
     return torch.autograd.grad(loss, output)[0]
 
 
-def _own_loss(name: str, output: Tensor, target: Tensor) -> Tensor:
+def own_loss(name: str, output: Tensor, target: Tensor) -> Tensor:
     """Mean cross-entropy of the cells that count; Huber's loss of plies / 20 for moves_left."""
     known = target >= 0
     if not bool(known.any()):

@@ -11,7 +11,7 @@ from hexsearch.doctor.hypotheses.boards.recency import ages_of, history_cause, s
 from hexsearch.doctor.hypotheses.truth import Planes, inside_ring
 from hexsearch.doctor.pipeline import ExaminedPipeline
 
-RULE = (
+_RULE = (
     "give the stone played last 1, each one before it 0.79 times as much, and every other cell 0; "
     "turn and reflect this plane as those of the stones"
 )
@@ -39,7 +39,7 @@ def history_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         f"{wrong.sum():,} of {len(wrong):,} training samples have a history plane that is not the "
         f"game's, {compared.place(wrong)}, {compared.example(wrong)}",
         cause,
-        RULE,
+        _RULE,
         root="boards",
     )
 

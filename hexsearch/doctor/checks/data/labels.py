@@ -63,36 +63,8 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     results = (samples.batch.red_won.numpy() > 0.5) != truth.red_won
     root = "results" if (results == wrong)[known].mean() > 0.97 else ""
     part = partial_rule(samples, truth, compared.symmetry, wrong)
-    group = _reordered(compared) or _reordered_ahead(pipeline)
-    alone = _determined(compared, known)
-    if group == "game" and alone:
-        group = ""
-    if group:
-        cause = (
-            f"labels are {_how_ordered(samples.target, samples.batch_size)} within each {group}: "
-            f"each {group} has the right number of wins, and a label is that of another position"
-        )
-        root = "shuffled"
-    elif alone and not (alone == _GAME and by_game(wrong, truth.game)):
-        cause = f"the label depends on {alone} alone, and not on the winner of its own game"
-    elif part:
-        cause = part
-    elif rule := _other_rule(compared):
-        cause = f"{rule}, which differs from the winner of the game in part of the games"
-    elif by_game(wrong, truth.game):
-        cause = f"labels are inverted in whole games, in {random_share(wrong)} of the positions"
-    elif place.startswith(("in a random share", "only")):
-        share = float(wrong.mean())
-        drawn = drawn_share(share, *wilson(share, len(wrong)))
-        cause = (
-            f"label noise: {random_share(wrong)} of the labels are wrong at random, as if {drawn} "
-            f"of them were drawn at random, or {share:.0%} inverted"
-        )
-        course = trend(wrong[known], {n: c[known] for n, c in compared.numbers.items()})
-        if course:
-            cause = f"label noise that is not the same everywhere: {course} of the labels are wrong"
-    else:
-        cause = f"labels are inverted {place}"
+    cause, is_shuffled = _cause(pipeline, compared, wrong, place, part)
+    root = "shuffled" if is_shuffled else root
     shares = _own_answers(needed(pipeline.watched))
     if shares:
         cause = (
@@ -111,6 +83,53 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         remedy,
         root=root,
     )
+
+
+def _cause(
+    pipeline: ExaminedPipeline, compared: ComparedSamples, wrong: Flags, place: str, part: str
+) -> tuple[str, bool]:
+    """In words, what labels are that no single hypothesis gives, and whether they are shuffled.
+
+    Args:
+        wrong, place: [B] which labels are wrong, and the same in words.
+        part: the rule of a part of the labels; empty if there is none.
+    """
+    samples, truth = compared.samples, compared.truth
+    known: Flags = np.asarray(compared.images.any(axis=1))
+    group = _reordered(compared) or _reordered_ahead(pipeline)
+    alone = _determined(compared, known)
+    if group == "game" and alone:
+        group = ""
+    if group:
+        how = _how_ordered(samples.target, samples.batch_size)
+        return (
+            f"labels are {how} within each {group}: each {group} has the right number of wins, and "
+            "a label is that of another position"
+        ), True
+    if alone and not (alone == _GAME and by_game(wrong, truth.game)):
+        return f"the label depends on {alone} alone, and not on the winner of its own game", False
+    if part:
+        return part, False
+    if rule := _other_rule(compared):
+        return f"{rule}, which differs from the winner of the game in part of the games", False
+    if by_game(wrong, truth.game):
+        return (
+            f"labels are inverted in whole games, in {random_share(wrong)} of the positions",
+            False,
+        )
+    if not place.startswith(("in a random share", "only")):
+        return f"labels are inverted {place}", False
+    course = trend(wrong[known], {n: c[known] for n, c in compared.numbers.items()})
+    if course:
+        return (
+            f"label noise that is not the same everywhere: {course} of the labels are wrong"
+        ), False
+    rate = float(wrong.mean())
+    drawn = drawn_share(rate, *wilson(rate, len(wrong)))
+    return (
+        f"label noise: {random_share(wrong)} of the labels are wrong at random, as if {drawn} of "
+        f"them were drawn at random, or {rate:.0%} inverted"
+    ), False
 
 
 def _wrong(compared: ComparedSamples) -> Flags:

@@ -151,7 +151,7 @@ def _other_rule(
                 "such as that of steps, or in another order)"
             )
     rule = parts[0]
-    if len(parts) > 1:
+    if len(parts) > 1 and len(expected) == 1:  # a mixture
         sizes = [_size(archive, games, part) for part in parts]
         by_size = [replace(p, share=n / sum(sizes)) for p, n in zip(parts, sizes, strict=True)]
         if _distance(found, _by_plies(archive, games, by_size)) < _NEAR / 2:

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from hexsearch.doctor.checks.data.auxiliary import own_loss
 from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.optimisation.adjoints import (
     OFF,
@@ -32,13 +33,16 @@ def check_slopes(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if step is None:
         return
     own = trial.network
-    network = in_double(Network(own.trunk, own.value_head, own.policy_head))
+    taught = dict(own.auxiliary.items()) if step.batch.auxiliary else {}
+    network = in_double(Network(own.trunk, own.value_head, own.policy_head, taught))
     rows = torch.arange(len(step.batch))[step.batch.has_move][:_POSITIONS]
     planes = trial.execution.show(step.batch.planes[rows]).double()
     losses = ["value"] if trial.config.policy_head.weight == 0 else ["value", "policy"]
+    heads = {name: f"{name}_head" for name in losses} | {n: f"auxiliary.{n}" for n in taught}
+    losses = list(heads)
 
     def loss(*names: str) -> Tensor:
-        output = network(planes.clone())
+        output = network(planes.clone(), bool(taught))
         return torch.stack([_loss(name, trial, output, step, rows) for name in names]).sum()
 
     every = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -48,7 +52,7 @@ def check_slopes(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if whole is None or whole.off < _WHOLE:
         return
     for name in losses:
-        for part in ("trunk", f"{name}_head"):
+        for part in ("trunk", heads[name]):
             moved = [p for p in network.get_submodule(part).parameters() if p.requires_grad]
             found = gap(partial(loss, name), moved) if moved else None
             if found is not None and found.off > OFF:
@@ -71,12 +75,19 @@ def _loss(
     if name == "value":
         labels = step.batch.outcome[rows].double()
         return trial.watched_readout.inner.loss(output.value_raw, labels).mean()
+    if output.auxiliary is not None and name in output.auxiliary:
+        return own_loss(name, output.auxiliary[name], step.batch.auxiliary[name][rows])
     return nn.functional.cross_entropy(output.policy_logits, step.batch.policy_target[rows])
 
 
 def _finding(name: str, part: str, wrong: Gap, module: tuple[str, str, Gap] | None) -> Finding:
     where = f"the gradient of the {name} loss on the {in_words(part)}"
-    if wrong.ratio is not None and wrong.ratio < 0:
+    if wrong.ratio is not None and wrong.ratio < 0 and name not in ("value", "policy"):
+        cause = (
+            f"the gradient of auxiliary head {name} reaches the {in_words(part)} with the wrong "
+            "sign (it is reversed in the backward pass): that loss is made larger"
+        )
+    elif wrong.ratio is not None and wrong.ratio < 0:
         cause = f"{where} has the wrong sign (it is reversed in the backward pass)"
     else:
         cause = f"{where} is not the slope of that loss: {wrong} (scaled, detached or replaced)"

@@ -34,27 +34,9 @@ def check_moves(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """The policy loss must pull at the move that was played."""
     own = needed(pipeline.own_training)
     policy = own.rows.policy if own.rows is not None else None
-    if policy is not None and policy.gradient is not None and not bool(policy.gradient.any()):
-        yield Finding.error(
-            "training policy",
-            f"in {len(policy.tensor):,} rows the gradient at the policy is exactly 0",
-            "no loss trains the policy: all cells but the target are masked out (a mask of legal "
-            "moves that is made from the target), its targets are empty, or it is multiplied by 0",
-            "make the mask from the board, and print the policy loss of a batch",
-            root="detached policy",
-        )
-        return
-    if policy is not None and policy.gradient is not None and _raises_none(policy.gradient):
-        yield Finding.error(
-            "training policy",
-            f"in {_NEARLY_ALL:.0%} and more of {len(policy.tensor):,} rows the policy loss raises "
-            "no cell, and lowers others",
-            "the moves that were played are masked out of the policy loss: a mask of legal moves "
-            "that is inverted, of another position, or of other cells",
-            "set the logits of occupied cells to a large negative number, those of empty ones "
-            "to nothing",
-            root="policy targets",
-        )
+    gradient = policy.gradient if policy is not None else None
+    if gradient is not None and (silent := list(_silent(gradient))):
+        yield from silent
         return
     formula = list(_formula(own))
     yield from formula
@@ -92,6 +74,31 @@ def check_moves(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         remedy,
         root="policy targets",
     )
+
+
+def _silent(gradient: Tensor) -> Iterator[Finding]:
+    """Report a policy whose gradient [R, C] is 0, or raises no cell."""
+    if not bool(gradient.any()):
+        yield Finding.error(
+            "training policy",
+            f"in {len(gradient):,} rows the gradient at the policy is exactly 0",
+            "no loss trains the policy: all cells but the target are masked out (a mask of legal "
+            "moves that is made from the target), its targets are empty, or it is multiplied by 0",
+            "make the mask from the board, and print the policy loss of a batch",
+            root="detached policy",
+        )
+        return
+    if _raises_none(gradient):
+        yield Finding.error(
+            "training policy",
+            f"in {_NEARLY_ALL:.0%} and more of {len(gradient):,} rows the policy loss raises "
+            "no cell, and lowers others",
+            "the moves that were played are masked out of the policy loss: a mask of legal moves "
+            "that is inverted, of another position, or of other cells",
+            "set the logits of occupied cells to a large negative number, those of empty ones "
+            "to nothing",
+            root="policy targets",
+        )
 
 
 def _formula(own: OwnTraining) -> Iterator[Finding]:

@@ -48,7 +48,12 @@ def unheld(recording: Recording) -> list[Finding]:
         ]
     names -= frozen - held  # on purpose, as it seems
     outside = sorted(names - held)
-    if outside and len(outside) == len(names):
+    return _outside(first, outside, names) if outside else []
+
+
+def _outside(first: SeenStep, outside: list[str], names: set[str]) -> list[Finding]:
+    """The finding for weights that are in no parameter group, some or all of them."""
+    if len(outside) == len(names):
         return [
             Finding.error(
                 "training steps",
@@ -60,26 +65,24 @@ def unheld(recording: Recording) -> list[Finding]:
                 root="parameter groups",
             )
         ]
-    if outside:
-        return [
-            Finding.error(
-                "training steps",
-                f"{len(outside)} of {len(names)} weights of the network are in no parameter group "
-                f"of an optimiser, such as {', '.join(outside[:3])}",
-                f"a part of the network is never trained: {_parts(outside)} is "
-                + (
-                    f"kept in a plain list or dict ({first.listed}), so it is not registered: "
-                    "parameters() does not give it to the optimiser, and state_dict() does not "
-                    "save it"
-                    if first.listed
-                    else "not given to the optimiser"
-                ),
-                "give the optimiser all parameters (network.parameters()), also of modules that "
-                "were added later; freeze on purpose with requires_grad_(False)",
-                root="parameter groups",
-            )
-        ]
-    return []
+    return [
+        Finding.error(
+            "training steps",
+            f"{len(outside)} of {len(names)} weights of the network are in no parameter group "
+            f"of an optimiser, such as {', '.join(outside[:3])}",
+            f"a part of the network is never trained: {_parts(outside)} is "
+            + (
+                f"kept in a plain list or dict ({first.listed}), so it is not registered: "
+                "parameters() does not give it to the optimiser, and state_dict() does not "
+                "save it"
+                if first.listed
+                else "not given to the optimiser"
+            ),
+            "give the optimiser all parameters (network.parameters()), also of modules that "
+            "were added later; freeze on purpose with requires_grad_(False)",
+            root="parameter groups",
+        )
+    ]
 
 
 def _frozen_at_first(recording: Recording, frozen: set[str]) -> list[str]:

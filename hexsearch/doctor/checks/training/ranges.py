@@ -198,6 +198,8 @@ def _first_answers(trial: WatchedTrial) -> Iterator[Finding]:
 
 def _first_moves(trial: WatchedTrial) -> Iterator[Finding]:
     """The policy before any step should be near a uniform one."""
+    if trial.config.start_from is not None:
+        return  # it does not begin with initial weights
     step = trial.steps[0]
     logits = step.policy_logits.float()
     uniform = math.log(max(logits.shape[-1], 2))
@@ -206,7 +208,7 @@ def _first_moves(trial: WatchedTrial) -> Iterator[Finding]:
     if trial.config.policy_head.weight == 0 or not entropy < _SURE_POLICY * uniform:
         return
     if not step.policy > uniform:
-        return  # it is right: features of a trained trunk may tell moves at once
+        return  # it is right
     with torch.no_grad(), in_eval_mode(trial.network.modules()):
         features = trial.network.trunk(trial.execution.show(step.planes[:_POSITIONS])).float()
     size = float(features.square().mean().sqrt())

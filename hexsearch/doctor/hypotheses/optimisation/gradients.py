@@ -252,10 +252,11 @@ def _exchanged(shares: Mapping[str, float], wanted: Mapping[str, float]) -> Hypo
         )
     scale = both[0] / wanted["value"]
     right = abs(both[1] - scale * wanted["policy"]) < CLOSE * both[1]
-    if "auxiliary" in shares and right and abs(shares["auxiliary"] / scale - 1) > CLOSE:
+    taught = shares.get("auxiliary", scale)
+    if right and taught > 0 and abs(taught / scale - 1) > CLOSE:
         return Hypothesis(
             "auxiliary weight",
-            f"the auxiliary losses enter with {shares['auxiliary'] / scale:.3g} times their "
+            f"the auxiliary losses enter with {taught / scale:.3g} times their "
             "configured weights (weights that are not applied, or applied twice, or another "
             "number), and value and policy loss as configured",
             "multiply each auxiliary loss by its weight of the section auxiliary, once",
