@@ -59,6 +59,7 @@ from hexsearch.doctor.checks.training import (
     readouts,
     short_training,
     structure,
+    train_mode,
 )
 from hexsearch.doctor.findings import Check
 
@@ -100,7 +101,7 @@ CHECKS: tuple[Check, ...] = (
     Check("range of outputs", "quick", ("finite", "samples"), ranges.check_ranges),
     Check("gradient flow", "quick", ("finite",), flow.check_flow),
     Check("randomness", "quick", ("finite", "samples"), randomness.check_randomness),
-    Check("modes", "quick", ("finite", "samples"), structure.check_train_mode),
+    Check("modes", "quick", ("finite", "samples"), train_mode.check_train_mode),
     Check("seeds", "quick", ("watched",), structure.check_seeds),
     Check("settings of modules", "quick", ("watched",), structure.check_settings),
     Check("what is read", "quick", ("finite", "samples"), reading.check_reading),

@@ -12,13 +12,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from hexsearch.data import dataset as dataset_module
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.batch import Batch
 from hexsearch.data.batches import BatchBuilder, TrainingStream
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.data.position_set import PositionSet
+from hexsearch.data.split import SplitName, split_games
 from hexsearch.doctor.checks.data.sampling import check_batches
+from hexsearch.doctor.checks.split import check_split
 from hexsearch.game.board import RED, stones_after
 from tests.doctor.conftest import pipeline, tiny
 from tests.doctor.slips import Inject, Slip, in_batches, in_labels, in_planes, patched
@@ -217,3 +220,34 @@ def test_the_small_set_of_a_mixture_may_come_again(
     parts = [{"name": "all", "share": 1}, {**part, "share": 1}]
     config = tiny(curriculum={"name": "mixture", "parts": parts}, batch_size=batch_size)
     assert not list(check_batches(pipeline(archive, config)))
+
+
+def _cut(archive: GameArchive, split: SplitName, *others: Any) -> Any:
+    games = split_games(archive, split, *others)
+    return games[: len(games) * 9 // 10] if split == "validation" else games
+
+
+def _swapped(archive: GameArchive, split: SplitName, first: float, test: float, salt: str) -> Any:
+    return split_games(archive, split, 3 * test, first, salt)
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [(_cut, "the split loses games"), (_swapped, "other sizes than data.split says")],
+)
+def test_a_split_that_is_not_the_configured_one_is_named(
+    split: Any, words: str, archive: GameArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not list(check_split(pipeline(archive, tiny())))
+    monkeypatch.setattr(dataset_module, "split_games", split)
+    (finding,) = check_split(pipeline(archive, tiny()))
+    assert words in finding.cause
+
+
+def test_validation_games_that_are_left_out_are_counted(
+    archive: GameArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = property(lambda dataset: dataset.games("validation")[:-3])
+    monkeypatch.setattr(Dataset, "validation_games", kept)
+    (finding,) = check_split(pipeline(archive, tiny()))
+    assert "validation leaves games of its part out" in finding.cause

@@ -15,11 +15,8 @@ from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.batch import Batch
 from hexsearch.doctor.checks.training.ranges import check_ranges
 from hexsearch.doctor.checks.training.readouts import check_contract
-from hexsearch.doctor.checks.training.structure import (
-    check_seeds,
-    check_settings,
-    check_train_mode,
-)
+from hexsearch.doctor.checks.training.structure import check_seeds, check_settings
+from hexsearch.doctor.checks.training.train_mode import check_train_mode
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.boards.adjacency import connects, other_adjacency
 from hexsearch.doctor.hypotheses.general.beyond import follows_a_cell
@@ -30,6 +27,7 @@ from hexsearch.doctor.hypotheses.general.orders import reordered_within, repeate
 from hexsearch.doctor.pipeline import needed
 from hexsearch.game.board import BLUE, RED, winners
 from hexsearch.game.distance import connection_distances
+from hexsearch.model.network import Network, NetworkOutput
 from tests.doctor.conftest import pipeline, quick, tiny
 from tests.doctor.sets_of_slips import EIGHTH_PUT_ASIDE
 from tests.doctor.slips import Patch, in_losses, in_network, in_value_loss
@@ -77,6 +75,25 @@ def test_a_module_that_computes_something_else_in_training_is_named(
     (finding,) = check_train_mode(pipeline(archive, tiny()))
     assert "value_head computes something else in training" in finding.cause
     assert "-0.7 in each" in finding.cause
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_features_that_are_cut_in_training_by_the_network_itself_are_named(
+    more: int, archive: GameArchive, monkeypatch: Patch
+) -> None:
+    original = Network.forward
+
+    def halved(self: Network, planes: Tensor, auxiliary: bool = False) -> NetworkOutput:
+        if not self.training:
+            return original(self, planes, auxiliary)
+        for _ in range(1 + more):  # may call its modules more often, too
+            features = self.trunk(planes)
+        features = features * (torch.arange(features.shape[1]) % 2)[:, None, None]
+        return NetworkOutput(self.policy_head(features), self.value_head(features))
+
+    monkeypatch.setattr(Network, "forward", halved)
+    (finding,) = check_train_mode(pipeline(archive, tiny()))
+    assert "the network's own forward() computes something else in training" in finding.cause
 
 
 def test_a_seed_that_is_set_inside_a_plug_in_is_named(archive: GameArchive) -> None:

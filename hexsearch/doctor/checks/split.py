@@ -8,10 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.data.archive import GameArchive
+from hexsearch.data.dataset import Dataset
+from hexsearch.data.split import SplitName
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.game_forms import last_boards
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
+_PARTS: tuple[SplitName, ...] = ("train", "validation", "test")
+_SURE = 5.0  # errors of a drawn share that are not chance
 _ENDS, _LONG, _SAME_ENDS = 20_000, 8, 0.1  # games looked at, their least length, accepted share
 
 
@@ -26,6 +30,19 @@ def _left_out(pipeline: ExaminedPipeline, train: NDArray[np.int64]) -> Iterator[
             "validation leaves part of the positions out, or uses other games than its own",
             "validate on every position of the validation games",
         )
+    part, cap = len(dataset.games("validation")), dataset.config.validation_games
+    asked = part if cap is None else min(cap, part)
+    if len(dataset.validation_games) != asked:
+        yield Finding.error(
+            "split",
+            f"validation uses {len(dataset.validation_games):,} games; {part:,} belong to it, and "
+            f"data.validation_games allows {'all' if cap is None else format(cap, ',')}",
+            "validation leaves games of its part out, which nothing else uses (its games are cut "
+            "off, or filtered)",
+            "validate on all validation games, or on as many as data.validation_games says",
+        )
+        return
+    yield from _in_no_part(dataset)
     plain = pipeline.config is not None and pipeline.config.curriculum.name == "all"
     missing = len(np.setdiff1d(dataset.train_games, train))
     if plain and missing > 0.1 * len(dataset.train_games):
@@ -36,6 +53,38 @@ def _left_out(pipeline: ExaminedPipeline, train: NDArray[np.int64]) -> Iterator[
             "only",
             "draw training positions from all games of the training split",
         )
+
+
+def _in_no_part(dataset: Dataset) -> Iterator[Finding]:
+    """Report games that belong to no part, and parts of another size than was asked for."""
+    shares, hashes = dataset.config.split, dataset.archive.hashes
+    games = {name: dataset.games(name) for name in _PARTS}
+    missing = len(hashes) - len(np.unique(np.concatenate(list(games.values()))))
+    if missing > 0:
+        yield Finding.error(
+            "split",
+            f"{missing:,} of {len(hashes):,} games are in none of the parts "
+            f"({', '.join(f'{name} {len(each):,}' for name, each in games.items())})",
+            "the split loses games: they are neither trained on nor validated on nor kept for the "
+            "test (bounds of two parts do not meet, or a part is cut off afterwards)",
+            "let each game be in exactly one part, and the parts hold all games",
+        )
+        return
+    wanted = {"validation": shares.validation, "test": shares.test}
+    wanted["train"] = 1.0 - sum(wanted.values())
+    kinds = len(np.unique(hashes))
+    for name in _PARTS:
+        share, part = wanted[name], len(np.unique(hashes[games[name]])) / kinds
+        if abs(part - share) > _SURE * (share * (1 - share) / kinds) ** 0.5 + 2 / kinds:
+            yield Finding.error(
+                "split",
+                f"{len(games[name]):,} of {len(hashes):,} games ({part:.1%} of those that differ) "
+                f"are for {name}, where data.split asks for {share:.1%}",
+                "the parts of the split have other sizes than data.split says (shares exchanged, "
+                "or bounds that do not add up)",
+                "draw each game's part by the shares of data.split",
+            )
+            return
 
 
 def _all_positions(pipeline: ExaminedPipeline, validation: NDArray[np.int64]) -> bool:

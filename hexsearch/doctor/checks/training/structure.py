@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
-from torch.nn.modules.instancenorm import _InstanceNorm
 
 from hexsearch.analysis.predictor import in_eval_mode
 from hexsearch.doctor.findings import Finding, in_words
@@ -19,11 +18,8 @@ from hexsearch.model.network import build_network
 
 _POSITIONS = 4
 _TOLD = 3
-_COMPARED = 16
 _NEVER = "a momentum of 0 in batch norms"
 _LARGE, _MOSTLY = 0.05, 0.9  # epsilon of a norm, and share that is dropped, seldom meant
-_IN_EACH = "in each"  # output: a constant is added
-_DIFFERS, _NOISY = 0.05, 4.0  # gaps in standard deviations, and in what two passes differ by
 
 
 def check_structure(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -46,80 +42,6 @@ def check_structure(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "keep modules in attributes, nn.ModuleList or nn.ModuleDict",
             root="structure",
         )
-
-
-def check_train_mode(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """A module without a norm or dropout must compute the same in train mode and in eval mode.
-
-    What is random in training is left to check `randomness`.
-    """
-    trial, samples = needed(pipeline.finite), needed(pipeline.samples)
-    network = trial.network
-    planes = torch.from_numpy(samples.planes[:_COMPARED])
-    inputs: dict[str, Tensor] = {}
-
-    def look(name: str) -> Callable[[nn.Module, tuple[object, ...]], None]:
-        def keep(module: nn.Module, given: tuple[object, ...]) -> None:
-            if len(given) == 1 and isinstance(given[0], Tensor):
-                inputs[name] = given[0].detach().clone()
-
-        return keep
-
-    plain = {name: each for name, each in network.named_modules() if name and _is_plain(each)}
-    handles = [each.register_forward_pre_hook(look(name)) for name, each in plain.items()]
-    try:
-        with torch.no_grad(), in_eval_mode(network.modules()):
-            network(trial.execution.show(planes))
-    finally:
-        for handle in handles:
-            handle.remove()
-    found = {name: _gap_of_modes(plain[name], given) for name, given in inputs.items()}
-    # The innermost module is named: modules come before those that they hold.
-    differing = [name for name, told in found.items() if told]
-    if not differing:
-        return
-    name = differing[-1]
-    kind = type(plain[name]).__name__
-    yield Finding(
-        "modes",
-        "error" if found[name].endswith(_IN_EACH) else "warning",
-        f"for the same {len(planes)} inputs {name} ({kind}) puts out other numbers in train mode "
-        f"than in eval mode: {found[name]}",
-        f"{name} computes something else in training than at inference: {found[name]} (something "
-        "that is done only if self.training is set, such as a mean that is subtracted, a scale or "
-        "a mask), though it has no norm and no dropout",
-        "do the same in both modes, or undo at inference what training does; if it is a norm of "
-        "your own, all is well",
-        root="train mode",
-    )
-
-
-def _is_plain(module: nn.Module) -> bool:
-    """Whether nothing in a module is known to depend on the mode."""
-    return not any(isinstance(m, _BatchNorm | _DropoutNd | _InstanceNorm) for m in module.modules())
-
-
-def _gap_of_modes(module: nn.Module, given: Tensor) -> str:
-    """In words, how outputs in train mode differ from those in eval mode; empty if they do not."""
-    kept = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    modes = {each: each.training for each in module.modules()}
-    with torch.no_grad():
-        module.eval()
-        plain = module(given.clone())
-        module.train()
-        first, second = module(given.clone()), module(given.clone())
-    module.load_state_dict(kept)
-    for each, training in modes.items():
-        each.training = training
-    if not isinstance(plain, Tensor) or plain.shape != first.shape:
-        return ""
-    gap, noise = first - plain, float((first - second).abs().max())
-    if float(gap.abs().max()) < max(_DIFFERS * float(plain.std()), _NOISY * noise, 1e-6):
-        return ""
-    if float(gap.std()) < _DIFFERS * float(gap.abs().mean()):
-        return f"they are {float(gap.mean()):+.3g} {_IN_EACH}"
-    largest, spread = float(gap.abs().max()), float(plain.std())
-    return f"they differ by up to {largest:.3g} (standard deviation {spread:.3g})"
 
 
 def check_seeds(pipeline: ExaminedPipeline) -> Iterator[Finding]:
