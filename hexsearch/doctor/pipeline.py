@@ -153,14 +153,16 @@ class ExaminedPipeline:
     def _batch_size(self) -> int:
         return self.trial_config.batch_size if self.trial_config else 0
 
-    def _new(self, kind: type[AnyTrial], max_positions: int, **settings: Any) -> AnyTrial | None:
+    def _new(
+        self, kind: type[AnyTrial], max_positions: int, seed: int = SEED, **settings: Any
+    ) -> AnyTrial | None:
         config, dataset = self.trial_config, self.brief_dataset
         if config is None or dataset is None:
             return None
         # In float32 and uncompiled, so that its figures can be recomputed.
         plain = config.model_copy(update={"precision": "float32", "compile": "never", **settings})
         readout = build_readout(config.readout, checked=False)
-        return kind.of(plain, dataset, max_positions, SEED, readout=readout)
+        return kind.of(plain, dataset, max_positions, seed, readout=readout)
 
     @cached_property
     def untrained(self) -> WatchedTrial | None:
@@ -177,6 +179,11 @@ class ExaminedPipeline:
         if self.untrained is not None:
             self.untrained.watch(_WATCHED_STEPS, gradients=_WATCHED_STEPS - 1)
         return self.untrained
+
+    @property
+    def of_another_seed(self) -> WatchedTrial | None:
+        """A new trial of the first configuration with another seed."""
+        return self._new(WatchedTrial, self._batch_size, SEED + 1)
 
     @property
     def watched_again(self) -> WatchedTrial | None:

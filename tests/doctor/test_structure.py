@@ -15,7 +15,8 @@ from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.batch import Batch
 from hexsearch.doctor.checks.training.ranges import check_ranges
 from hexsearch.doctor.checks.training.readouts import check_contract
-from hexsearch.doctor.checks.training.structure import check_seeds, check_settings
+from hexsearch.doctor.checks.training.seeds import check_seeds
+from hexsearch.doctor.checks.training.structure import check_settings
 from hexsearch.doctor.checks.training.train_mode import check_train_mode
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.boards.adjacency import connects, other_adjacency

@@ -14,9 +14,11 @@ from hexsearch.data.baselines import stones_at
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.boards.adjacency import other_adjacency
 from hexsearch.doctor.hypotheses.boards.board_readings import (
+    moved_cells,
     other_reading,
     shifted_winners,
     turned_reading,
+    unlike_winners,
 )
 from hexsearch.doctor.hypotheses.boards.refused_games import wrong_winners
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -84,6 +86,15 @@ def _wrong_winners(archive: GameArchive, wrong: NDArray[np.int64]) -> Finding:
             "correct the test for the end of the game (a cell of Hex has six neighbours), and play "
             "or cut these games again",
         )
+    moved = moved_cells(archive, some) if nobody.mean() > 0.5 else ""
+    if moved:
+        return Finding.error(
+            "labels",
+            f"{evidence}; in {nobody.mean():.0%} of them nobody has, and nearly all have if each "
+            "move is moved back",
+            f"moves are read wrongly: {moved}",
+            "correct the number of the first cell, and import the games again",
+        )
     if nobody.mean() > 0.5:
         return Finding.error(
             "labels",
@@ -100,6 +111,11 @@ def _wrong_winners(archive: GameArchive, wrong: NDArray[np.int64]) -> Finding:
             f"games are read wrongly: {reading}",
             "compare one such game with its source, correct how it is read, and import it again",
             root="recorded",
+        )
+    unlike = unlike_winners(archive, wrong)
+    if unlike:
+        return Finding.error(
+            "labels", evidence, *unlike, root="recorded" if "whoever" in unlike[0] else ""
         )
     shifted = shifted_winners(archive, wrong)
     return Finding.error(

@@ -42,6 +42,7 @@ def _left_out(pipeline: ExaminedPipeline, train: NDArray[np.int64]) -> Iterator[
             "validate on all validation games, or on as many as data.validation_games says",
         )
         return
+    yield from _chosen(dataset)
     yield from _in_no_part(dataset)
     plain = pipeline.config is not None and pipeline.config.curriculum.name == "all"
     missing = len(np.setdiff1d(dataset.train_games, train))
@@ -53,6 +54,31 @@ def _left_out(pipeline: ExaminedPipeline, train: NDArray[np.int64]) -> Iterator[
             "only",
             "draw training positions from all games of the training split",
         )
+
+
+def _chosen(dataset: Dataset) -> Iterator[Finding]:
+    """Report validation games that are no choice by hash among those that belong to the part."""
+    games, chosen = dataset.games("validation"), dataset.validation_games
+    hashes, count = dataset.archive.hashes, len(chosen)
+    smallest = np.sort(hashes[games])[:count]
+    if count == len(games) or np.array_equal(np.sort(hashes[chosen]), smallest):
+        return
+    lengths, left = dataset.archive.lengths_of(chosen), np.setdiff1d(games, chosen)
+    others = dataset.archive.lengths_of(left)
+    what = "games of other lengths, results or files than the rest"
+    if lengths.max() <= others.min() or lengths.min() >= others.max():
+        what = f"the {'shortest' if lengths.max() <= others.min() else 'longest'} games"
+    elif games[:count].tolist() == chosen.tolist() or games[-count:].tolist() == chosen.tolist():
+        what = f"the {'first' if chosen[0] == games[0] else 'last'} games of the archive"
+    yield Finding.error(
+        "split",
+        f"{count:,} of {len(games):,} validation games are used, which are not those of the "
+        f"smallest hashes; their mean length is {lengths.mean():.1f}, and {others.mean():.1f} that "
+        "of the others",
+        f"the cap of data.validation_games keeps {what}, and not a choice by hash: validation "
+        "figures are not those of other games",
+        "keep the validation games with the smallest hashes",
+    )
 
 
 def _in_no_part(dataset: Dataset) -> Iterator[Finding]:

@@ -65,6 +65,11 @@ def check_auxiliary(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "the colours of its targets are exchanged": _exchanged(_owners(truth, symmetry)),
             "its targets are those of the next game": _owners(truth.moved(games=1), symmetry),
         }
+        for colour, won in (("Red", True), ("Blue", False)):
+            right, mine = _owners(truth, symmetry), truth.red_won == won
+            others[f"the colours of its targets are exchanged in games that {colour} won"] = (
+                np.where(mine[:, None], _exchanged(right), right)
+            )
         for words, other in other_positions(truth):
             others[f"its targets are those of {words}"] = _owners(other, symmetry)
         best = min(others, key=lambda cause: _disagrees(target, others[cause]).mean())
@@ -78,9 +83,41 @@ def check_auxiliary(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "apply the symmetry of the planes and the next move to the target, too",
         )
         return
+    if "future_stones" in batch.auxiliary:
+        target = batch.auxiliary["future_stones"].numpy().reshape(len(batch), -1)
+        yield from _future_stones(target, trial.config.auxiliary.future_stones.plies, truth)
     if "moves_left" in batch.auxiliary:
         keys = {name: key[rows] for name, key in compared.keys.items()}
         yield from _moves_left(batch.auxiliary["moves_left"].numpy(), truth, keys)
+
+
+def _future_stones(target: Ints, plies: int, truth: Truth) -> Iterator[Finding]:
+    """Compare the number of stones that head future_stones is to predict with the setting."""
+    lengths = truth.archive.lengths[truth.game].astype(np.int64)
+    right = np.minimum(lengths - truth.ply, plies)
+    known = (target >= 0).any(axis=1)
+    found = (target > 0).sum(axis=1)
+    wrong = known & (found != right)
+    if wrong.mean() <= _WRONG:
+        return
+    forms = {
+        f"the stones up to ply {plies} of the game, and not of the next {plies} plies": np.clip(
+            np.minimum(lengths, plies) - truth.ply, 0, None
+        ),
+        "all stones to the end of the game": lengths - truth.ply,
+    }
+    for other in (plies - 1, plies + 1, 2 * plies, plies // 2):
+        forms[f"the stones of the next {other} plies"] = np.minimum(lengths - truth.ply, other)
+    what = next((words for words, n in forms.items() if (n == found)[known].mean() > 0.95), "")
+    yield Finding.error(
+        "auxiliary targets",
+        f"the targets of auxiliary head future_stones have {found[known].mean():.1f} stones on "
+        f"average in {known.sum()} samples, and {right[known].mean():.1f} are to come in the next "
+        f"{plies} plies",
+        "auxiliary head future_stones: its targets are "
+        + (what or "stones of other plies than the next ones, or some of them are missing"),
+        f"use the stones that are placed within {plies} plies after the position",
+    )
 
 
 def _moves_left(target: Ints, truth: Truth, keys: Columns) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.boards.adjacency import other_winners
 from hexsearch.doctor.hypotheses.boards.policy_targets import target_scores
 from hexsearch.doctor.hypotheses.general.orders import reordered_within
-from hexsearch.doctor.hypotheses.general.partial_labels import partial_rule
+from hexsearch.doctor.hypotheses.general.partial_labels import other_smoothing, partial_rule
 from hexsearch.doctor.hypotheses.general.regions import trend
 from hexsearch.doctor.hypotheses.general.relations import determined
 from hexsearch.doctor.hypotheses.labels import (
@@ -65,6 +65,9 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     part = partial_rule(samples, truth, compared.symmetry, wrong)
     cause, is_shuffled = _cause(pipeline, compared, wrong, place, part)
     root = "shuffled" if is_shuffled else root
+    smoothed = other_smoothing(samples, truth, compared.symmetry, wrong)
+    if smoothed:
+        scores, cause, part = [], smoothed, smoothed
     shares = _own_answers(needed(pipeline.watched))
     if shares:
         cause = (

@@ -19,6 +19,8 @@ _GAP = 0.05  # largest accepted difference of two distribution functions
 # The same by the root of the samples, for positions and for games.
 _SURE, _SURER = 2.4, 3.0
 _BATCHES = 12  # consecutive batches that a comparison of their mixtures needs
+_RARE_SHARE = 0.6  # share of a symmetry, in that of the commonest, that is no chance
+_SYMMETRIES = ("as they are", "turned", "with colours exchanged", "turned, colours exchanged")
 Feature = Callable[[Ints, Ints], NDArray[np.bool_]]
 
 
@@ -220,4 +222,18 @@ def augmentation_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "with augmentation it should be half of them",
             "augmentation is switched on, but applies no symmetry, or always the same one",
             "draw a random symmetry for each sample",
+        )
+        return
+    shown = np.bincount(compared.symmetry[known], minlength=4)
+    both = compared.mover_view or known.sum() < 200  # then the side to move decides on colours
+    rare = shown < _RARE_SHARE * shown.max()
+    if rare.any() and not both:
+        told = ", ".join(f"{_SYMMETRIES[k]} {n / known.sum():.0%}" for k, n in enumerate(shown))
+        yield Finding.warning(
+            "batches",
+            f"of {known.sum():,} training positions are shown: {told}; with augmentation it should "
+            "be a quarter each",
+            f"augmentation does not apply all four symmetries equally often: {told} (one random "
+            "bit decides on the half turn and on the exchange of colours, for instance)",
+            "draw one of the four symmetries for each sample, by two independent bits",
         )

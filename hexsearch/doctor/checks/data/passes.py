@@ -17,8 +17,9 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.regions import region
 from hexsearch.doctor.hypotheses.truth import Flags, inside_ring, same, truth_of
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
-from hexsearch.doctor.samples import joined_samples
+from hexsearch.doctor.samples import joined_samples, position_keys
 
+_FEW, _PASS, _USUAL = 64, 20_000, 0.8  # positions, of one pass, and share that comes again
 _LATER = 3  # later batches of the first pass that are looked at, and one of the second pass
 
 
@@ -53,7 +54,32 @@ def check_stream(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 root="stream",
             )
             return
+    yield from _same_plies(pipeline)
     yield from _later(pipeline, total, size)
+
+
+def _same_plies(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Report ranges of which each pass draws a part, and always the same part."""
+    stream = needed(pipeline.stream)
+    for positions in stream.positions.phase_at(0).sets:
+        slots = positions.slots
+        if slots is None or len(positions) < _FEW:
+            continue
+        index = np.arange(min(len(positions), _PASS), dtype=np.int64)
+        first, second = (positions.at(index, np.full_like(index, n), stream.seed) for n in (0, 1))
+        same = len(np.intersect1d(position_keys(*first), position_keys(*second))) / len(index)
+        usual = float((slots.astype(float) ** 2 / positions.counts).sum() / slots.sum())
+        if same > 0.99 and usual < _USUAL:
+            yield Finding.error(
+                "stream",
+                f"the second pass draws {same:.0%} of the positions of the first pass again; where "
+                f"each pass draws a part of the plies of each game, it should be {usual:.0%}",
+                "every pass draws the same plies of each game (the number of the pass does not "
+                "enter the draw), so most positions are never trained on",
+                "draw the plies of a game by seed, game and number of the pass",
+                root="stream",
+            )
+            return
 
 
 def _kept_from_before(

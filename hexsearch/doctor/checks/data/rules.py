@@ -14,8 +14,9 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.truth import Ints
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
-_DRAWN = 2048  # positions of each phase that are looked at
+_DRAWN, _DRAWN_LEAST = 2048, 512  # positions of each phase that are looked at, and at least
 _FAR, _NEAR = 0.12, 0.05  # distance of two distributions that differ, and of two that are one
+_ALWAYS = 16.0  # expected number of samples of which one at least is drawn, but for chance
 _MOST_GAMES = 2000  # of which the positions are counted
 Shares = NDArray[np.float64]
 
@@ -29,20 +30,23 @@ class _Part:
     share: float
 
 
+@dataclass(frozen=True)
+class _Phase:
+    """Position at which a phase begins, number of samples to look at, and its rules."""
+
+    start: int
+    samples: int
+    parts: list[_Part]
+
+
 def rule_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Compare the plies to the end in each phase with those of the phase's rules."""
     stream = needed(pipeline.stream)
-    phases = _phases(stream.curriculum)
-    archive = stream.builder.archive
-    games = needed(pipeline.dataset).train_games
-    games = games[:: max(1, len(games) // _MOST_GAMES)]
-    if any(part.rule.stages for _, parts in phases for part in parts):
-        return  # their borders depend on the data set's settings
-    expected = [_by_plies(archive, games, parts) for _, parts in phases]
-    for number, (start, parts) in enumerate(phases):
-        batch = stream.batch(start, _DRAWN)
-        game, ply = (each.cpu().numpy().astype(np.int64) for each in (batch.game, batch.ply))
-        found = _histogram(archive.lengths_of(game) - ply, np.ones(len(ply)))
+    phases = [] if stream.curriculum.name == "all" else _phases(stream.curriculum)
+    archive, games = stream.builder.archive, _some_games(pipeline)
+    expected = [_by_plies(archive, games, phase.parts) for phase in phases]
+    for number, phase in enumerate(phases):
+        start, parts, found = phase.start, phase.parts, _drawn(pipeline, phase)
         several = len(parts) > 1 and len(phases) == 1
         if _distance(found, expected[number]) < (_NEAR if several else _FAR):
             continue
@@ -61,21 +65,76 @@ def rule_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             return
 
 
-def _phases(curriculum: CurriculumConfig) -> list[tuple[int, list[_Part]]]:
-    """Position at which each phase begins, and its rules; empty for curriculum `all`."""
+def missing_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Report numbers of plies to the end that a rule has and that are never drawn.
+
+    For what no other check of batches explains.
+    """
+    stream = needed(pipeline.stream)
+    for phase in _phases(stream.curriculum):
+        expected = _by_plies(stream.builder.archive, _some_games(pipeline), phase.parts)
+        found, start = _drawn(pipeline, phase), phase.start
+        never = np.flatnonzero((found == 0) & (expected * phase.samples > _ALWAYS))
+        if len(never):
+            share = expected[never].sum()
+            plies = f"{never[0]}" if len(never) == 1 else f"{never[0]} to {never[-1]}"
+            final = "finished boards" if never[-1] == 0 else f"positions {plies} plies from the end"
+            yield Finding.error(
+                "batches",
+                f"none of {phase.samples:,} training positions is {plies} plies from the end of "
+                f"its game; in curriculum '{stream.curriculum.name}' {share:.1%} are",
+                f"{final} are never trained on: the range of plies that is drawn from ends too "
+                "early or begins too late (off by one)",
+                "draw from every ply that the curriculum names, the last position included",
+            )
+            return
+        if _distance(found, expected) > _FAR:
+            yield Finding.error(
+                "batches",
+                f"from position {start:,} of the stream on, the number of plies to the end is "
+                f"{_mean(found):.1f} on average; by curriculum '{stream.curriculum.name}' it is "
+                f"{_mean(expected):.1f}",
+                "positions are not those that the curriculum names: its plies, its shares or its "
+                "phases are others",
+                "draw from the plies that the curriculum names, by its shares",
+            )
+            return
+
+
+def _some_games(pipeline: ExaminedPipeline) -> Ints:
+    games = needed(pipeline.dataset).train_games
+    some: Ints = games[:: max(1, len(games) // _MOST_GAMES)]
+    return some
+
+
+def _drawn(pipeline: ExaminedPipeline, phase: _Phase) -> Shares:
+    """Share of the samples from a place of the stream on by the number of plies to the end."""
+    stream = needed(pipeline.stream)
+    batch = stream.batch(phase.start, phase.samples)
+    game, ply = (each.cpu().numpy().astype(np.int64) for each in (batch.game, batch.ply))
+    return _histogram(stream.builder.archive.lengths_of(game) - ply, np.ones(len(ply)))
+
+
+def _phases(curriculum: CurriculumConfig) -> list[_Phase]:
+    """The phases that are long enough to be looked at; none if their rules name stages.
+
+    The borders of stages depend on the data set's settings.
+    """
+    if any(rule.stages for rule in (curriculum, *curriculum.parts, *curriculum.phases)):
+        return []
     if curriculum.name == "mixture":
         total = sum(part.share for part in curriculum.parts)
-        return [(0, [_Part(p.name, p, p.share / total) for p in curriculum.parts])]
+        parts = [_Part(p.name, p, p.share / total) for p in curriculum.parts]
+        return [_Phase(0, _DRAWN, parts)]
     if curriculum.name == "progressive":
         phases, start, mixed = [], 0, curriculum.mix_all
         for phase in curriculum.phases:
             parts = [_Part(phase.name, phase, 1 - mixed), _Part("all", RuleConfig(), mixed)]
-            phases.append((start, [part for part in parts if part.share > 0]))
+            samples = _DRAWN if phase.until is None else min(phase.until - start, _DRAWN)
+            phases.append(_Phase(start, samples, [part for part in parts if part.share > 0]))
             start = phase.until or start
-        return phases
-    if curriculum.name == "all":
-        return []
-    return [(0, [_Part(curriculum.name, curriculum, 1.0)])]
+        return [phase for phase in phases if phase.samples >= _DRAWN_LEAST]
+    return [_Phase(0, _DRAWN, [_Part(curriculum.name, curriculum, 1.0)])]
 
 
 def _by_plies(archive: GameArchive, games: Ints, parts: Sequence[_Part]) -> Shares:
@@ -151,6 +210,15 @@ def _other_rule(
                 "such as that of steps, or in another order)"
             )
     rule = parts[0]
+    own = [part.share for part in parts]
+    for turned in (own[::-1], [0.0] * (len(parts) - 1) + [1.0]) if len(parts) > 1 else ():
+        exchanged = [replace(part, share=share) for part, share in zip(parts, turned, strict=True)]
+        if _distance(found, _by_plies(archive, games, exchanged)) < _NEAR:
+            told = ", ".join(f"{part.share:.0%} from {part.name}" for part in exchanged)
+            return (
+                "the shares of the parts are exchanged, or one of them is ignored (mix_all and "
+                f"1 - mix_all, for instance): positions are drawn {told}"
+            )
     if len(parts) > 1 and len(expected) == 1:  # a mixture
         sizes = [_size(archive, games, part) for part in parts]
         by_size = [replace(p, share=n / sum(sizes)) for p, n in zip(parts, sizes, strict=True)]

@@ -12,7 +12,7 @@ from hexsearch.data.collection.leaks import check_curriculum
 from hexsearch.doctor.checks.data.bounds import bound_findings
 from hexsearch.doctor.checks.data.mixing import augmentation_findings, mixing_findings
 from hexsearch.doctor.checks.data.repeats import far_batches, keys_of, overlap, repeat_findings
-from hexsearch.doctor.checks.data.rules import rule_findings
+from hexsearch.doctor.checks.data.rules import missing_findings, rule_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.truth import Ints
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -146,6 +146,7 @@ def check_batches(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         findings = findings or repeated
     yield from findings
     if not findings and not strange.any():
+        yield from missing_findings(pipeline)
         yield from augmentation_findings(pipeline)
 
 

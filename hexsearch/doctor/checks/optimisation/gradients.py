@@ -14,6 +14,7 @@ from hexsearch.doctor.hypotheses.optimisation.gradients import (
     explain_gap,
     first_gap,
 )
+from hexsearch.doctor.hypotheses.optimisation.row_weights import other_row_weights
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.own_training.gradients import how_changed, is_sound
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -61,6 +62,7 @@ def check_given(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         gap = replace(later, number=later.number + 1)
         best = explain_gap(stepped, trial.config, gap, matrices)
     best = _left_out(stepped, trial) or best
+    best = best or other_row_weights(stepped[gap.number], trial)
     best = best or _changed(stepped[gap.number], trial, matrices) or _UNKNOWN
     yield Finding(
         "clipping" if "clip" in best.name else "gradients",

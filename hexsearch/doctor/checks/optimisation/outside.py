@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.general.fits import short_sum
-from hexsearch.doctor.hypotheses.optimisation.averages import averages_after
+from hexsearch.doctor.hypotheses.optimisation.averages import average_after
 from hexsearch.doctor.recorded import Flat, WatchedStep
 from hexsearch.doctor.watching import WatchedTrial
 
@@ -49,7 +49,7 @@ def _written_back(trial: WatchedTrial, steps: list[WatchedStep]) -> str:
     """In words, that weights are replaced by their average; empty if they are not."""
     if not trial.config.optimiser.ema_half_life:
         return ""
-    average, step = averages_after(trial, steps)[0], steps[-1]
+    average, step = average_after(trial, steps), steps[-1]
     for part, late in step.late.items():
         changed = float((late - step.after[part]).norm())
         if changed and float((late - average[part]).norm()) > _OTHER * changed:

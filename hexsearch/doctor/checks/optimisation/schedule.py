@@ -38,6 +38,8 @@ def schedule_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterat
             "the schedule is built but never stepped, or its progress begins again at each report",
             "set the rate before each step, by the share of the budget that has been used",
         )
+    elif factors := list(_factors(trial, stepped)):
+        yield from factors
     elif formula := list(_whole_budget(config)):
         yield from formula
     elif max(abs(a - b) for a, b in zip(rates, wanted, strict=True)) > 0.01 * max(wanted):
@@ -52,6 +54,38 @@ def schedule_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterat
         )
     else:
         yield from _of_groups(trial, stepped)
+
+
+def _factors(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
+    """Report optimiser.value_lr_factor where it is given to other groups than the value head's."""
+    config, groups = trial.config.optimiser, trial.optimiser.param_groups
+    factor = config.value_lr_factor
+    step = max(stepped, key=lambda each: wanted_rate(config, each.progress))
+    if factor == 1.0 or len(step.rates) != len(groups):
+        return
+    wanted = wanted_rate(config, step.progress)
+    is_value = [group.get("owner") == "value_head" for group in groups]
+    found = [abs(rate / wanted / factor - 1) < 0.01 for rate in step.rates]
+    usual = [abs(rate / wanted - 1) < 0.01 for rate in step.rates]
+    if not all(a or b for a, b in zip(found, usual, strict=True)) or found == is_value:
+        return
+    given = sorted(
+        {in_words(str(g.get("owner"))) for g, has in zip(groups, found, strict=True) if has}
+    )
+    yield Finding.error(
+        "schedule",
+        f"of {len(groups)} parameter groups {sum(found)} have {factor:g} times the rate of the "
+        f"schedule, and {sum(usual)} have the rate itself",
+        f"optimiser.value_lr_factor ({factor:g}) "
+        + (
+            f"multiplies the learning rate of the {' and the '.join(given)}, and it is for the "
+            "value head alone"
+            if given
+            else "has no effect: the value head has the learning rate of the others"
+        ),
+        "multiply the rate of the value head's groups by value_lr_factor, and no other",
+        root="schedule",
+    )
 
 
 def _whole_budget(config: OptimiserConfig) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.general.fits import short_sum
-from hexsearch.doctor.hypotheses.optimisation.averages import averages_after
+from hexsearch.doctor.hypotheses.optimisation.averages import OTHER_SHARES, average_after
 from hexsearch.doctor.hypotheses.optimisation.updates import (
     SECOND_BETA,
     explain_steps,
@@ -28,6 +28,7 @@ _UNKNOWN = Hypothesis(
     "look for code that wraps the optimiser or changes its state",
 )
 _EXPLAINS = 0.99  # share of the variance of the evaluated weights that a sum must explain
+_SAME = 1e-3  # the same of equal weights
 _LATE = 0.05  # share of the difference that an average of other weights leaves
 _OFF = 0.03  # relative difference of a step and its formula that is still accepted
 
@@ -59,8 +60,7 @@ def _average(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Findin
     if not trial.config.optimiser.ema_half_life:
         return
     parts = trial.answering.parts()
-    average, late = averages_after(trial, stepped)
-    for owner, wanted in average.items():
+    for owner, wanted in average_after(trial, stepped).items():
         own = torch.cat([p.detach().reshape(-1) for p in parts[owner].parameters()])
         moved = float((stepped[-1].after[owner] - stepped[0].before[owner]).norm())
         gap = float((own - wanted).norm())
@@ -70,15 +70,38 @@ def _average(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Findin
                 f"after {len(stepped)} steps the averaged weights of the {in_words(owner)} are off "
                 f"by {gap / max(moved, 1e-12):.0%} of the distance that training has moved the "
                 "weights",
-                "the average of weights (EMA) is updated before the optimiser's step and not after "
-                "it, so it is one step late"
-                if float((own - late[owner]).norm()) < _LATE * gap
-                else _what_is_evaluated(
+                _other_average(trial, stepped, owner, own, gap)
+                or _what_is_evaluated(
                     own, wanted, stepped[-1].after[owner], stepped[0].before[owner]
                 ),
                 "update the average after each step, with the half-life optimiser.ema_half_life",
             )
             return
+
+
+def _other_average(
+    trial: WatchedTrial, stepped: list[WatchedStep], owner: str, own: Tensor, gap: float
+) -> str:
+    """In words, another average that the weights are; empty if none is found.
+
+    Args:
+        gap: distance of the weights from the right average.
+    """
+    late = average_after(trial, stepped, late=True)
+    if float((own - late[owner]).norm()) < _LATE * gap:
+        return (
+            "the average of weights (EMA) is updated before the optimiser's step and not after it, "
+            "so it is one step late"
+        )
+    if float((own - stepped[-1].after[owner]).norm()) < _SAME * gap:
+        return ""  # the trained weights themselves
+    for words, share in OTHER_SHARES.items():
+        if float((own - average_after(trial, stepped, share)[owner]).norm()) < _LATE * gap:
+            return (
+                "the average of weights (EMA) that evaluation uses is not the configured one: "
+                + words
+            )
+    return ""
 
 
 def _what_is_evaluated(own: Tensor, wanted: Tensor, trained: Tensor, initial: Tensor) -> str:

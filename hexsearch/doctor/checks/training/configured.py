@@ -6,8 +6,9 @@ part is computed with a step left out, repeated or exchanged, until one of these
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ from hexsearch.doctor.hypotheses.configured.heads import (
     usual_pooling,
     value_of,
 )
+from hexsearch.doctor.hypotheses.configured.operations import other_operations
 from hexsearch.doctor.hypotheses.general.functions import function_of
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
@@ -38,6 +40,7 @@ _POSITIONS = 32
 _FACTOR = 5.0  # a scale of an output up to which it does little harm
 _CLOSE = 2e-3  # largest difference, in standard deviations of the numbers
 Other = Iterator[tuple[str, Tensor]]
+Runs = tuple[Callable[[], object], Callable[[], object]]
 _GIVEN = "something that is not configured changes what its layers are given"
 _REMEDY = "look for what is done there beside the layers of the configuration"
 
@@ -88,8 +91,14 @@ def _core(part: nn.Module, names: tuple[str, ...]) -> Any:
     return next((m for m in part.modules() if all(hasattr(m, n) for n in names)), None)
 
 
-def _compared(found: Tensor, right: Tensor, what: str, others: Other) -> Told | None:
-    """What the numbers are, if they are not the right ones."""
+def _compared(
+    found: Tensor, right: Tensor, what: str, others: Other, runs: Runs | None = None
+) -> Told | None:
+    """What the numbers are, if they are not the right ones.
+
+    Args:
+        runs: what computes the numbers, and what computes the right ones.
+    """
     if found.shape != right.shape:
         shapes = f"{what} has shape {list(found.shape)}, not {list(right.shape)}"
         return Told(shapes, "the shapes of its outputs differ")
@@ -103,6 +112,9 @@ def _compared(found: Tensor, right: Tensor, what: str, others: Other) -> Told | 
     words, is_known = _relation(found, right, "that of its layers")
     if words:
         return Told(f"its output is {words}", evidence, is_known)
+    words = other_operations(*runs) if runs else ""
+    if words:
+        return Told(f"in {what} {words}", evidence, False)
     return Told(f"something that is not configured changes {what}", evidence, False)
 
 
@@ -161,9 +173,16 @@ def _value(module: nn.Module, config: TrialConfig, features: Tensor, size: int) 
     if is_import_path(head.family) or core is None:
         return None
     try:
-        right = value_of(core, head, features, usual_pooling(head))
+
+        def configured() -> Tensor:
+            return value_of(core, head, features, usual_pooling(head))
+
         return _compared(
-            module(features), right, "the raw value", other_values(core, head, features)
+            module(features),
+            configured(),
+            "the raw value",
+            other_values(core, head, features),
+            (lambda: module(features), configured),
         )
     except Unlike as other:
         return Told.of(other)
@@ -179,7 +198,13 @@ def _policy(module: nn.Module, config: TrialConfig, features: Tensor, size: int)
         logits = module(features)
         if _fits(logits.log_softmax(dim=1), right.log_softmax(dim=1)):
             return None  # a constant that is added to all logits changes nothing
-        return _compared(logits, right, "the policy's logits", iter(()))
+        return _compared(
+            logits,
+            right,
+            "the policy's logits",
+            iter(()),
+            (lambda: module(features), lambda: policy_of(core, family, features, size)),
+        )
     except Unlike as other:
         return Told.of(other)
 
@@ -227,9 +252,9 @@ def _pieces(module: nn.Module, core: Any, config: TrialConfig, planes: Tensor) -
         own = BlockOf(block, trunk, width, stride, f"block {number + 1} of the trunk")
         if block in seen:
             given, gave = seen[block]
-            told = _compared(
-                gave, own(given), f"block {number + 1}", _other_blocks(own, given, number + 1)
-            )
+            runs = partial(block, given), partial(own, given)
+            others = _other_blocks(own, given, number + 1)
+            told = _compared(gave, own(given), f"block {number + 1}", others, runs)
             if told:
                 return told
         out = own(out)

@@ -10,11 +10,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from hexsearch.analysis.predictor import in_eval_mode
-from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.calls import Calls, calls
 from hexsearch.doctor.networks import take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
-from hexsearch.model.network import build_network
 
 _POSITIONS = 4
 _TOLD = 3
@@ -41,32 +40,6 @@ def check_structure(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "and to() do not reach it",
             "keep modules in attributes, nn.ModuleList or nn.ModuleDict",
             root="structure",
-        )
-
-
-def check_seeds(pipeline: ExaminedPipeline) -> Iterator[Finding]:
-    """Report parts of the network that begin with the same weights for every seed."""
-    config, trial = needed(pipeline.trial_config), needed(pipeline.watched)
-    size, planes = needed(pipeline.brief_dataset).config.board_size, trial.steps[0].planes
-    first, second = (build_network(config, planes.shape[1], size, seed) for seed in (1, 2))
-    others = second.parts()
-    same = []
-    for part, module in first.parts().items():
-        drawn = [
-            torch.equal(own, other)
-            for own, other in zip(module.parameters(), others[part].parameters(), strict=True)
-            if own.ndim > 1 and float(own.detach().std()) > 0
-        ]
-        if drawn and all(drawn):
-            same.append(in_words(part))
-    if same:
-        yield Finding.warning(
-            "seeds",
-            f"built with two seeds, the {' and the '.join(same)} begin with the same weights",
-            f"a seed is set inside the network ({', '.join(same)}): it begins with the same "
-            "weights for every seed, so replicates of a configuration are not independent",
-            "let the factory draw from torch's generator, which is seeded before it is called: "
-            "no manual_seed(), and no generator of its own",
         )
 
 

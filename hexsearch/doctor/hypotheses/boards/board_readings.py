@@ -19,6 +19,7 @@ _RESULTS, _SHIFTED = 20_000, 0.97  # games whose results are compared with their
 _FITS = 0.9  # share of games whose named winner has connected
 _MOSTLY, _CONTRAST = 0.6, 0.25  # the same where a move is missing, and what the loser may reach
 _MIXED = 0.05  # share of games that each side must win
+_ENOUGH, _RELATED = 50, 4.0  # finished games, and errors of a correlation that are no chance
 _SHORTER = 0.85  # share of games whose named winner has the shorter path
 Games = NDArray[np.int64]
 _TURNED: dict[str, Callable[[Stones], Stones]] = {
@@ -155,3 +156,46 @@ def _shifted(archive: GameArchive, game: int) -> Iterator[Stones]:
         shown = board.copy()
         shown[cells] = exchanged
         yield shown.reshape(record.size, record.size)
+
+
+def moved_cells(archive: GameArchive, games: Games) -> str:
+    """In words, by how many cells all moves are moved on; empty if this explains nothing.
+
+    Args:
+        games: finished games in which nobody has connected.
+    """
+    boards, won = stones_at(archive, games, archive.lengths[games]), archive.winners[games]
+    flat = boards.reshape(len(boards), -1)
+    for by in (1, -1):
+        back = np.roll(flat, -by, axis=1).reshape(boards.shape)
+        if (winners(back) == won).mean() > _FITS:
+            return (
+                f"every move is {'one cell further' if by > 0 else 'one cell back'} in the order "
+                f"of the cells ({'counted from 1 in place of 0' if by > 0 else 'off by one'}, "
+                "so the last cell becomes the first or the other way round)"
+            )
+    return ""
+
+
+def unlike_winners(archive: GameArchive, wrong: Games) -> tuple[str, str] | None:
+    """Cause and remedy if all winners are one colour, or do not follow the games at all."""
+    finished = np.flatnonzero(archive.finished == 1)[:_RESULTS]
+    named = archive.winners[finished].astype(np.float64)
+    connected = np.where(np.isin(finished, wrong), -named, named)
+    if len(finished) < _ENOUGH or not 0.2 < (connected > 0).mean() < 0.8:
+        return None
+    if named.std() == 0:
+        colour = "Red" if named[0] > 0 else "Blue"
+        return (
+            f"every game has the winner {colour}, whoever connected: results are lost when games "
+            "are read (a default, a constant, a comparison that never or always holds)",
+            "read the winner of each game from its source, and import the games again",
+        )
+    together = float(np.corrcoef(named, connected)[0, 1])
+    if abs(together) > _RELATED / len(finished) ** 0.5 or shifted_winners(archive, wrong):
+        return None
+    return (
+        "winners are those of other games: they are independent of who connected (sorted or "
+        "shuffled in another order than the games)",
+        "keep each game and its winner together, and import the games again",
+    )

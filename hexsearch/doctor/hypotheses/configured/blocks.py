@@ -147,7 +147,9 @@ class BlockOf:
         if step == "excitation":
             return self._excited(out)
         if step == "first":
-            return self._convolution("conv1", out) + self._whole_map(out)
+            whole = self._whole_map(out)
+            made = self._convolution("conv1", out)
+            return made if whole is None else made + whole
         return self._convolution(step, out)
 
     def _convolution(self, step: str, out: Tensor) -> Tensor:
@@ -190,10 +192,10 @@ class BlockOf:
         factors = functional.linear(hidden, second.weight, second.bias).sigmoid()
         return out * factors[:, :, None, None]
 
-    def _whole_map(self, out: Tensor) -> Tensor | float:
+    def _whole_map(self, out: Tensor) -> Tensor | None:
         whole: Any = getattr(self._block, "whole_map", None)
         if whole is None:
-            return 0.0
+            return None
         convolution, norm = list(whole.look.children())[:2]
         looked = convolved(out, convolution, len(convolution.weight), 3, 1, self._name)
         looked = activated(normalised(looked, norm, self._config.norm), self._config.activation)

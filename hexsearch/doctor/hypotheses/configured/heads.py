@@ -83,7 +83,7 @@ def value_of(
             if config.norm != "none":
                 out = _vector_norm(out, norms[number], config.norm)
             out = activated(out, config.activation) if active else out
-    return out[:, 0]
+    return out.squeeze(1)
 
 
 def _vector_norm(out: Tensor, layer: nn.Module, kind: str) -> Tensor:

@@ -14,7 +14,7 @@ from hexsearch.doctor.samples import TrainingSamples
 from hexsearch.game.board import RED
 
 Floats = NDArray[np.float32]
-_NEARLY_ALL = 0.99
+_NEARLY_ALL, _SAME = 0.99, 1e-3
 _FEW = 20  # wrong labels that are needed
 
 
@@ -78,3 +78,28 @@ def _rules(
             "not: labels are those of other rows",
             of(truth.archive.winners[order] == RED),
         )
+
+
+def other_smoothing(samples: TrainingSamples, truth: Truth, symmetry: Ints, wrong: Flags) -> str:
+    """In words, how the curriculum's smoothing is applied in another way; empty if it is not.
+
+    A target t of a position with smoothing s is compared as (t - s / 2) / (1 - s).
+    """
+    share = samples.batch.smoothing.numpy().astype(np.float64)
+    if not share.any() or (share == 0)[wrong].any():
+        return ""
+    outcome = truth.outcome(symmetry, samples.perspective).astype(np.float64)
+    forms = {
+        "labels are moved towards 0 and not towards 0.5": outcome * (1 - share),
+        "labels are moved towards 1 and not towards 0.5": outcome * (1 - share) + share,
+        "labels are not smoothed at all": outcome,
+        "labels are smoothed twice": 0.5 + (outcome - 0.5) * (1 - share) ** 2,
+        "labels are moved by half of the share": 0.5 + (outcome - 0.5) * (1 - share / 2),
+        "the share is that which is kept, and not that which is moved": 0.5
+        + (outcome - 0.5) * share,
+    }
+    for words, target in forms.items():
+        told = (target - 0.5 * share) / np.maximum(1 - share, 1e-9)
+        if (np.abs(told - samples.target) < _SAME)[wrong].mean() > _NEARLY_ALL:
+            return f"the curriculum's stage_smoothing is applied wrongly: {words}"
+    return ""

@@ -50,14 +50,24 @@ def by_count(
         ),
         ("the sum of the weights in the batch", [s.batch.weight.sum() for s in steps]),
         ("the number of positions with a next move", [s.batch.has_move.sum() for s in steps]),
+        (
+            "nothing (it is summed over the batch, and not averaged)",
+            [torch.ones(()) for _ in steps],
+        ),
     ):
         expected = size / torch.stack(counts).clamp(min=1).float()
         varies = float((expected - 1).abs().max()) > 2 * CLOSE
         if varies and torch.allclose(found.float(), expected, rtol=CLOSE):
+            changes = len(set(expected.tolist())) > 1
             return Hypothesis(
                 "count",
                 f"the value loss is divided by {words}, not by the number of all positions "
-                "in the batch, so its weight changes from batch to batch",
+                + (
+                    "in the batch, so its weight changes from batch to batch"
+                    if changes
+                    else f"in the batch: beside the policy loss it weighs {found[0]:.3g} times "
+                    "what is configured"
+                ),
                 "divide by the number of positions; weights have a mean of 1 over the stream",
             )
     return None

@@ -86,6 +86,14 @@ def explain_rates(
             "rises again: the period of the schedule is wrong"
         )
         return Hypothesis("period", cause, _SHARE)
+    ratios = [b / a for a, b in pairwise(rates) if a > 0]
+    asked = [rate / config.learning_rate for rate in wanted[1:]]
+    if len(ratios) == len(asked) and np.allclose(ratios, asked, rtol=1e-3):
+        cause = (
+            "the learning rate compounds: in each step the rate of the step before is multiplied "
+            "by the schedule's factor, in place of the configured rate"
+        )
+        return Hypothesis("compounds", cause, _SHARE)
     cause = "the learning rate does not follow the share of the budget that has been used"
     return Hypothesis("unknown", cause, _SHARE)
 
@@ -115,6 +123,15 @@ def _candidates(
     cause = "the schedule runs backwards, from its end to its start"
     backwards = [wanted_rate(config, 1.0 - at) for at in progress]
     yield Hypothesis("reversed", cause, _SHARE), backwards
+    for words, warmup in (("a hundredth of", config.warmup / 100), ("twice", 2 * config.warmup)):
+        other = config.model_copy(update={"warmup": min(warmup, 0.99)})
+        cause = (
+            f"the warm-up takes {words} the configured share: {other.warmup:.2%} of the budget, "
+            f"not {config.warmup:.2%} (a share that is read as percent, for instance)"
+        )
+        made = [wanted_rate(other, at) for at in progress]
+        yield Hypothesis("warm-up", cause, "take the warm-up as a share of the budget"), made
+    yield from _other_falls(config, wanted, progress)
     for speed in _speeds(config, rates, progress):
         if abs(np.log(speed)) < 0.05:
             continue
@@ -124,6 +141,29 @@ def _candidates(
             "is counted in another unit, or over another budget"
         )
         yield Hypothesis("speed", cause, _SHARE), _at_speed(config, speed, progress)
+
+
+def _other_falls(
+    config: OptimiserConfig, wanted: list[float], progress: Sequence[float]
+) -> Iterator[tuple[Hypothesis, list[float]]]:
+    """Rates whose warm-up is right and that fall by another formula afterwards."""
+    peak = config.learning_rate
+    left = [max(at - config.warmup, 0.0) / (1.0 - config.warmup) for at in progress]
+    for words, fall in (
+        ("by the cosine of its share, without pi, so it hardly falls", lambda x: math.cos(x)),
+        ("by a whole period of the cosine, so it rises again", lambda x: math.cos(2 * math.pi * x)),
+        ("by a quarter of a period of the cosine", lambda x: 2 * math.cos(math.pi * x / 2) - 1),
+        ("in a straight line", lambda x: 1 - 2 * x),
+        ("by the square of what is left", lambda x: 2 * (1 - x) ** 2 - 1),
+        ("by the root of what is left", lambda x: 2 * (1 - x) ** 0.5 - 1),
+        ("not at all", lambda x: 1.0),
+    ):
+        made = [
+            rate if at < config.warmup else peak * (1.0 + fall(min(share, 1.0))) / 2
+            for at, rate, share in zip(progress, wanted, left, strict=True)
+        ]
+        cause = f"after the warm-up the learning rate falls {words}, and not by schedule "
+        yield Hypothesis("fall", f"{cause}{config.schedule}", _SHARE), made
 
 
 def _at_speed(config: OptimiserConfig, speed: float, progress: Sequence[float]) -> list[float]:
