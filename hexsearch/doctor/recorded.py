@@ -53,6 +53,7 @@ class WatchedStep:
         calls: number of calls of optimiser.step().
         without_graph: names of the losses that have no graph, so that no gradient comes from them.
         parts: gradient of the weighted losses of each micro-batch, if there are micro-batches.
+        random: state of torch's generator when the network is called first.
     """
 
     batch: Batch
@@ -76,3 +77,4 @@ class WatchedStep:
     calls: int = 0
     without_graph: tuple[str, ...] = ()
     parts: list[Flat] = field(default_factory=list)
+    random: Tensor | None = None

@@ -245,6 +245,8 @@ class WatchedTrial(Trial):
     def _look_at_planes(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         seen = self.recording and torch.is_grad_enabled()
         self._shown = [inputs[0].detach().clone()] if seen else []
+        if self._is_stepping and self.steps and self.steps[-1].random is None:
+            self.steps[-1].random = torch.get_rng_state()
 
     def _look_at_forward(
         self, module: nn.Module, inputs: tuple[Tensor, ...], output: NetworkOutput

@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from hexsearch.data.archive import GameArchive
-from hexsearch.doctor.checks.evaluation.metrics import Answers, figures, metric_findings, own_slices
+from hexsearch.doctor.checks.evaluation.metrics import metric_findings, own_slices
 from hexsearch.doctor.hypotheses.boards.board_maps import described
 from hexsearch.doctor.hypotheses.boards.board_readings import other_reading
 from hexsearch.doctor.hypotheses.boards.stones import missing_stones
+from hexsearch.doctor.hypotheses.formulas.figures import Answers, figures
 from hexsearch.doctor.hypotheses.general.fits import short_sum
 from hexsearch.doctor.hypotheses.general.regions import region, trend
 from hexsearch.doctor.hypotheses.optimisation.directions import explain_directions

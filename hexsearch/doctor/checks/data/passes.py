@@ -88,6 +88,12 @@ def _kept_from_before(
     """In words, which rows hold the boards of the call before; empty if none do."""
     if first.planes.shape != between.planes.shape or not _same_positions(first, again):
         return ""
+    if (again.planes >= first.planes).all():
+        more = float((again.planes > first.planes).float().sum() / len(first))
+        return (
+            "planes are not cleared before a batch is encoded: stones of the batches before stay "
+            f"on the boards ({more:.1f} more on each board after one more batch)"
+        )
     changed = (first.planes != again.planes).flatten(1).any(dim=1).numpy()
     if _wrong(pipeline, replace(between, planes=again.planes))[changed].any():
         return ""

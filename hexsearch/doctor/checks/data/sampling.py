@@ -10,6 +10,7 @@ import torch
 
 from hexsearch.data.collection.leaks import check_curriculum
 from hexsearch.doctor.checks.data.bounds import bound_findings
+from hexsearch.doctor.checks.data.cursors import cursor_findings
 from hexsearch.doctor.checks.data.mixing import augmentation_findings, mixing_findings
 from hexsearch.doctor.checks.data.repeats import far_batches, keys_of, overlap, repeat_findings
 from hexsearch.doctor.checks.data.rules import missing_findings, rule_findings
@@ -133,7 +134,8 @@ def check_batches(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "draw training positions only from the games of the training split",
             root="trained on others",
         )
-    findings = list(_same_batches(keys, samples.batch_size))
+    findings = list(cursor_findings(needed(pipeline.watched)))
+    findings = findings or list(_same_batches(keys, samples.batch_size))
     if not findings:
         repeated, dense = list(repeat_findings(pipeline, keys)), list(_density(pipeline))
         # Few positions also come from few games: then the repetition is the cause. Otherwise a

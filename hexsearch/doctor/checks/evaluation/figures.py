@@ -15,6 +15,7 @@ import torch
 
 from hexsearch.doctor.checks.evaluation.chosen import with_few_games
 from hexsearch.doctor.checks.evaluation.health import health_findings
+from hexsearch.doctor.checks.evaluation.norms import norm_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.recorded import WatchedStep
@@ -71,7 +72,8 @@ def check_figures(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if name == "policy" and trial.config.policy_head.weight == 0:
             continue
         yield from _losses(trial, name, reported, of)
-    yield from _evaluated(trial, reports[-1], uncalibrated)
+    normed = list(norm_findings(trial, uncalibrated))
+    yield from normed or _evaluated(trial, reports[-1], uncalibrated)
     yield from _repeated(trial, reports)
     yield from health_findings(trial, reports[0])
 

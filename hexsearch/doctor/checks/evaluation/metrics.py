@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from hexsearch.data.stages import STAGE_NAMES, TO_END_BANDS, to_end_names
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.strength import accuracy
+from hexsearch.doctor.hypotheses.formulas.figures import Answers, Figures, figures
 from hexsearch.training.metrics import Evaluation
 
 Floats = NDArray[np.float64]
-Figures = dict[str, float]
 _CLOSE = 1e-3  # accepted difference, relative where the figure is above 1
-_TINY = 1e-5  # standard deviation of answers that are all alike
 _MEANS, _ROUNDING = ("value_loss", "accuracy", "bias"), 2e-6
+_FEW = 12  # different answers that tell how they are rounded
 _BATCH_SIZES = (32, 64, 100, 128, 200, 256, 500, 512, 1000, 1024, 2048, 4096)
-_BINS = 15  # of the calibration error
 _WITHOUT_ORDER = frozenset({"positions", "games", "confident_share", "bias"})
 _TOLD = 3  # slices and figures that a finding lists
 _NAMES = {
@@ -34,15 +31,6 @@ _NAMES = {
     "value_loss_se": "standard error of the value loss",
     "auc": "AUC",
 }
-
-
-@dataclass(frozen=True)
-class Answers:
-    """P answers with their results and games."""
-
-    p: Floats
-    won: Floats
-    game: NDArray[np.int64]
 
 
 _CHANGES: dict[str, Callable[[Answers], Answers]] = {
@@ -83,6 +71,7 @@ def metric_findings(evaluation: Evaluation) -> Iterator[Finding]:
         wrong = [*((name, "positions") for name in missing), *wrong]
         reported = {**reported, **{name: {"positions": 0.0} for name in missing}}
     if not wrong:
+        yield from _of_games(evaluation)
         return
     name, figure = wrong[0]
     told = ", ".join(
@@ -99,6 +88,76 @@ def metric_findings(evaluation: Evaluation) -> Iterator[Finding]:
         "compute each figure from win_prob_red and red_won of the positions that it is named after",
         root="metrics",
     )
+
+
+def _of_games(evaluation: Evaluation) -> Iterator[Finding]:
+    """Report losses of single games, by which trials are compared, that are not those of answers.
+
+    Answers that have few digits only are told, too.
+    """
+    told = evaluation.game_losses()
+    p, won = evaluation.win_prob_red, evaluation.red_won
+    errors = np.square(p - won)
+    games, row = np.unique(evaluation.game, return_inverse=True)
+    sums, counts = (np.zeros((len(games), len(STAGE_NAMES))) for _ in range(2))
+    np.add.at(sums, (row, evaluation.stage), errors)
+    np.add.at(counts, (row, evaluation.stage), 1.0)
+    roots, gaps = (np.zeros_like(sums) for _ in range(2))
+    np.add.at(gaps, (row, evaluation.stage), np.abs(p - won))
+    roots = np.sqrt(sums)
+    forms = {
+        "": sums,
+        "their means, and not sums, so a comparison weighs each game and stage wrongly": sums
+        / np.maximum(counts, 1),
+        "roots of the sums": roots,
+        "sums of absolute errors": gaps,
+        "those of other games (another order)": np.roll(sums, 1, axis=0),
+        "those of other stages": sums[:, ::-1],
+        "sums over the whole game in each stage": np.repeat(
+            sums.sum(axis=1, keepdims=True), sums.shape[1], axis=1
+        ),
+    }
+    if np.array_equal(told.games, games):
+        fits = [w for w, f in forms.items() if np.allclose(told.sums, f, rtol=1e-3, atol=1e-5)]
+        same = np.array_equal(told.counts, counts)
+        if "" in fits and same:
+            yield from _few_digits(p)
+            return
+        cause = "counts of positions by game are wrong" if "" in fits else next(iter(fits), "")
+    else:
+        cause = "they are given for other games than those that are evaluated"
+    yield Finding.error(
+        "evaluation",
+        f"the losses by game of {len(games)} games have a sum of {told.sums.sum():.4f} over "
+        f"{told.counts.sum():,} positions; the squared errors of the same answers have "
+        f"{sums.sum():.4f} over {int(counts.sum()):,}",
+        "the losses of single games (game_losses), by which trials are compared, are not the sums "
+        "of their squared errors" + (f": {cause}" if cause else ""),
+        "sum the squared errors of each game and stage, and count their positions",
+        root="metrics",
+    )
+
+
+def _few_digits(p: Floats) -> Iterator[Finding]:
+    some = np.unique(p.astype(np.float32))
+    if len(some) < _FEW:
+        return
+    kinds = {
+        "half precision (float16)": some.astype(np.float16).astype(np.float32),
+        "bfloat16": (some.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32),
+        **{f"{digits} decimals": np.round(some, digits) for digits in (1, 2, 3)},
+    }
+    for words, rounded in kinds.items():
+        if np.abs(rounded - some).max() < 1e-7:
+            yield Finding.warning(
+                "evaluation",
+                f"each of {len(some)} different answers has no more digits than {words}",
+                f"answers are rounded to {words} before the figures of a report: answers that "
+                "differ a little become alike, and small differences between trials are lost",
+                "keep answers in float32",
+                root="metrics",
+            )
+            return
 
 
 def _explained(
@@ -148,7 +207,7 @@ def _explained(
     fits = [
         _words(other_figure)
         for other_figure in right[wrong[0][0]]
-        if all(_is_that(f, reported[n][f], right[n][other_figure]) for n, f in wrong)
+        if all(_is_that(f, reported[n][f], right[n].get(other_figure, math.nan)) for n, f in wrong)
     ]
     if fits:
         return f"the {kinds} that is reported is the {' or the '.join(fits)}"
@@ -220,65 +279,3 @@ def own_slices(evaluation: Evaluation) -> dict[str, NDArray[np.bool_]]:
 
 def _of(evaluation: Evaluation, mask: NDArray[np.bool_] | NDArray[np.int64]) -> Answers:
     return Answers(evaluation.win_prob_red[mask], evaluation.red_won[mask], evaluation.game[mask])
-
-
-def figures(answers: Answers) -> Figures:
-    """The figures of some answers that have a short definition, by their names in SliceMetrics.
-
-    A few other ones follow, which may be reported in their place.
-    """
-    p, won = answers.p, answers.won
-    if not len(p):
-        return {"positions": 0.0}
-    errors = np.square(p - won)
-    sums = [(errors - errors.mean())[answers.game == g].sum() for g in np.unique(answers.game)]
-    games, clipped = len(sums), np.clip(p, 1e-6, 1 - 1e-6)
-    sure = (p < 0.3) | (p > 0.7)
-    spread = np.ptp(p) > 0 and np.ptp(won) > 0
-    found = {
-        "positions": float(len(p)),
-        "games": float(games),
-        "value_loss": float(errors.mean()),
-        "value_loss_se": float(np.sqrt(games / (games - 1) * np.square(sums).sum()) / len(p))
-        if games > 1
-        else math.nan,
-        "log_loss": float(-(won * np.log(clipped) + (1 - won) * np.log(1 - clipped)).mean()),
-        "accuracy": accuracy(p, won == 1),
-        "strict_accuracy": float((np.abs(p - won) < 0.3).mean()),
-        "confident_share": float(sure.mean()),
-        "confident_accuracy": accuracy(p[sure], won[sure] == 1) if sure.any() else math.nan,
-        "auc": _auc(p, won),
-        "correlation": float(np.corrcoef(p, won)[0, 1]) if spread else math.nan,
-        "bias": float((p - won).mean()),
-        "calibration_error": float(np.abs(np.bincount(_bin(p), p - won)).sum() / len(p)),
-        **_others(errors, p - won),
-        "confident_accuracy_divided_by_all_positions": float(
-            (((p > 0.5) == (won == 1)) & sure).mean()
-        ),
-    }
-    if 0 < p.std() < _TINY:  # what rounding leaves of a correlation tells nothing
-        del found["correlation"]
-    return found
-
-
-def _auc(p: Floats, won: Floats) -> float:
-    """Probability that a Red win is rated above a Blue win, by ranks; ties count half."""
-    wins, losses = int((won == 1).sum()), int((won == 0).sum())
-    if not wins or not losses:
-        return math.nan
-    above = float(rankdata(p)[won == 1].sum()) - wins * (wins + 1) / 2
-    return above / (wins * losses)
-
-
-def _bin(p: Floats) -> NDArray[np.int64]:
-    """Bins of equal width, which weigh as much as the answers in them."""
-    return np.clip(p * _BINS, 0, _BINS - 1).astype(np.int64)
-
-
-def _others(errors: Floats, gaps: Floats) -> Figures:
-    return {
-        "mean_absolute_error": float(np.abs(gaps).mean()),
-        "root_of_the_mean_squared_error": float(np.sqrt(errors.mean())),
-        "sum_of_the_squared_errors": float(errors.sum()),
-        "median_of_the_squared_errors": float(np.median(errors)),
-    }

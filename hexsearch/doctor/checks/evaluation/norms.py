@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
 
@@ -21,15 +21,19 @@ _NORMED = 1024  # training positions that the statistics are compared with
 _DRAWN, _PART = 8, 256  # parts of the positions that evaluation draws, as it draws them
 _APART = 0.03  # accepted difference of means from those over these positions
 _NOISE = 0.3  # the same from those over other random numbers
+_LEAST, _REST = 0.05, 0.3  # share of old statistics, and what it leaves unexplained
 _LEFT = 0.2  # share of a difference that the right positions leave
 _OFF = 1.0  # accepted median of the gaps over the channels of a norm
 
 
-def norm_findings(trial: Trial) -> Iterator[Finding]:
+def norm_findings(trial: Trial, before: Mapping[str, Tensor] | None = None) -> Iterator[Finding]:
     """Compare the statistics after a report with those of training positions.
 
     The gap of a channel is the difference of the means in standard deviations, plus the absolute
     logarithm of the ratio of the standard deviations.
+
+    Args:
+        before: state of the network that answers before the report, if it is known.
     """
     gaps: dict[str, float] = {}
 
@@ -60,13 +64,14 @@ def norm_findings(trial: Trial) -> Iterator[Finding]:
             f"in evaluation the batch-norm statistics of {worst} differ from those of {_NORMED} "
             f"training positions by {gaps[worst]:.1f} (standard deviations of the mean, plus the "
             "logarithm of the ratio of the deviations)",
-            f"{_of_what(trial)}: evaluation normalises by other statistics than training",
+            f"{_lagging(trial, before or {}) or _of_what(trial)}: evaluation normalises by other "
+            "statistics than training",
         )
         return
-    yield from _of_other_positions(trial)
+    yield from _of_other_positions(trial, before or {})
 
 
-def _of_other_positions(trial: Trial) -> Iterator[Finding]:
+def _of_other_positions(trial: Trial, before: Mapping[str, Tensor]) -> Iterator[Finding]:
     """Compute the statistics again, over the training positions that evaluation draws for them.
 
     The code by which evaluation computes them is not used, so that a fault in it is found.
@@ -90,6 +95,13 @@ def _of_other_positions(trial: Trial) -> Iterator[Finding]:
         "other training positions": replace(stream, seed=trial.seed),
     }
     source = "running averages, or those of other inputs"
+    if lagging := _lagging(trial, before):
+        yield _finding(
+            f"in evaluation a mean of {worst} differs by {gaps[worst]:.2f} standard deviations "
+            f"from that of the {count:,} training positions that are drawn for it",
+            f"{lagging}: evaluation normalises by other statistics than training",
+        )
+        return
     for words, other in others.items():
         found = _gaps(trial, _parts(other, count))
         if max(found.values()) < min(_LEFT * gaps[worst], _APART):
@@ -100,6 +112,30 @@ def _of_other_positions(trial: Trial) -> Iterator[Finding]:
         f"that of the {count:,} training positions that are drawn for it",
         f"batch-norm statistics are not computed over training positions before evaluation (they "
         f"are {source}): evaluation normalises by other statistics than training",
+    )
+
+
+def _lagging(trial: Trial, before: Mapping[str, Tensor]) -> str:
+    """In words, which share of the old statistics is left in those after a report; "" if none."""
+    stream = replace(trial.stream, seed=derive_seed(trial.seed, "calibration"))
+    kept, right = trial.answering.state_dict(), _means(trial, _parts(stream, _DRAWN * _PART))
+    old, new = [], []
+    for name, (mean, deviation) in right.items():
+        key = f"{name}.running_mean"
+        if key in before:
+            old.append((before[key] - mean) / deviation)
+            new.append((kept[key] - mean) / deviation)
+    if not old:
+        return ""
+    some, others = torch.cat(old), torch.cat(new)
+    share = float((some * others).sum()) / max(float(some.square().sum()), 1e-12)
+    rest = float((others - share * some).norm()) / max(float(others.norm()), 1e-12)
+    if not _LEAST < share < 1.05 or rest > _REST:
+        return ""
+    return (
+        "the running averages of training are not begun anew before evaluation: "
+        f"{share:.0%} of what they were is left in the batch-norm statistics, which lag behind the "
+        "weights (reset_running_stats(), and a momentum of None for a plain mean)"
     )
 
 
@@ -129,6 +165,15 @@ def _of_what(trial: Trial) -> str:
 
 def _gaps(trial: Trial, inputs: Iterable[Tensor]) -> dict[str, float]:
     """Largest difference of a mean, in standard deviations, from that over some positions."""
+    kept = trial.answering.state_dict()
+    return {
+        name: float(((mean - kept[f"{name}.running_mean"]).abs() / deviation).max())
+        for name, (mean, deviation) in _means(trial, inputs).items()
+    }
+
+
+def _means(trial: Trial, inputs: Iterable[Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+    """Means and standard deviations of the inputs of each norm over some positions."""
     network = trial.answering
     norms = {n: m for n, m in network.named_modules() if isinstance(m, _BatchNorm)}
     norms = {n: m for n, m in norms.items() if m.running_mean is not None}
@@ -144,12 +189,7 @@ def _gaps(trial: Trial, inputs: Iterable[Tensor]) -> dict[str, float]:
             for planes in inputs:
                 network(trial.execution.show(planes))
         return {
-            name: float(
-                (
-                    (norm.running_mean - kept[f"{name}.running_mean"]).abs()
-                    / (norm.running_var + norm.eps).sqrt()
-                ).max()
-            )
+            name: (norm.running_mean.clone(), (norm.running_var + norm.eps).sqrt())
             for name, norm in norms.items()
             if norm.running_mean is not None and norm.running_var is not None
         }

@@ -25,7 +25,9 @@ _PARTS = {
     "average": "averaged weights, which are those that are evaluated,",
     "scaler": "loss scales",
     "steps": "counts of steps",
+    "losses": "sums of the training losses, which the next report gives,",
 }
+_COMPARED = ("network", "owners", "positions_seen", "train_seconds")  # elsewhere, or by nobody
 _AVERAGED = "the averaged ones"
 _AVERAGE = "evaluate the averaged weights, or set optimiser.ema_half_life to 0"
 _REMEDY = "save the whole state_dict() of the evaluated network, and load it with strict=True"
@@ -216,8 +218,9 @@ def _resumed(
         )
         return
     resumed = again.state()
-    for name, words in _PARTS.items():
-        if name in state and (lost := _differing(state[name], resumed.get(name))):
+    for name in [each for each in state if each not in _COMPARED]:
+        words = _PARTS.get(name, f"{name.replace('_', ' ')} (part '{name}' of the state)")
+        if lost := _differing(state[name], resumed.get(name)):
             yield _finding(
                 f"after a state is loaded, its part '{name}' is another one: {lost} differs",
                 f"a resumed training goes on with other {words} than those of the checkpoint: they "

@@ -19,6 +19,10 @@ _PASSES = 64  # passes over which the mean of a random output is taken
 _SAME = 1e-5  # relative difference of equal outputs
 _OFF = 0.2  # accepted gap of the mean in training and the output in evaluation
 _ROOT = "unread"
+_REMEDY = (
+    "take the module out, or move it behind the features; a module that drops a part at random "
+    "must divide by the share that is kept"
+)
 
 
 @dataclass
@@ -45,6 +49,17 @@ def check_randomness(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if name is None:
         return
     module = trial.network.get_submodule(name)
+    states = [step.random for step in trial.steps if step.random is not None]
+    if len(states) > 1 and all(torch.equal(states[0], each) for each in states):
+        yield _finding(
+            f"in {len(states)} steps torch's generator is in one state when the network is called, "
+            f"and {name} ({type(module).__name__}) draws from it",
+            f"random numbers are the same in every step (a seed is set again in each of them): "
+            f"{name} drops the same units each time, so these are never trained and dropout does "
+            "nothing else",
+            "set a seed once, before training, and not in each step",
+        )
+        return
     seen = _passes(trial, planes, name, _PASSES)
     outputs = torch.stack(seen.outputs[name])
     training = outputs.mean(dim=0)
@@ -145,12 +160,5 @@ def _run(
     return torch.cat([policy.flatten(), value.flatten()])
 
 
-def _finding(evidence: str, cause: str) -> Finding:
-    return Finding.error(
-        "randomness",
-        evidence,
-        cause,
-        "take the module out, or move it behind the features; a module that drops a part at "
-        "random must divide by the share that is kept",
-        root=_ROOT,
-    )
+def _finding(evidence: str, cause: str, remedy: str = _REMEDY) -> Finding:
+    return Finding.error("randomness", evidence, cause, remedy, root=_ROOT)

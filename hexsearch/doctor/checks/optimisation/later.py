@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from copy import copy
 
+from hexsearch.doctor.checks.data.cursors import cursor_findings
 from hexsearch.doctor.checks.evaluation.evaluation import check_evaluation
 from hexsearch.doctor.checks.evaluation.state import check_state
 from hexsearch.doctor.checks.optimisation.finite import check_finite
@@ -33,7 +34,7 @@ def check_later(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return  # check `short training` reports a training that diverges
     later = copy(pipeline)
     later.watched = trial
-    looks: tuple[Look, ...] = (check_value_loss, check_policy_loss, check_given, _steps)
+    looks: tuple[Look, ...] = (_cursors, check_value_loss, check_policy_loss, check_given, _steps)
     looks = (*looks, check_evaluation, check_state) if is_finite(trial) else (check_finite,)
     later.finite = trial
     for look in looks:
@@ -53,6 +54,10 @@ def check_later(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 first.root,
             )
             return
+
+
+def _cursors(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    yield from cursor_findings(needed(pipeline.watched))
 
 
 def _steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:

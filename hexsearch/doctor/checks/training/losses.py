@@ -77,6 +77,19 @@ def check_value_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 "return readout.loss(raw, outcome) for each position, in shape [B]",
             )
             return
+        kinds = [each.dtype for each in (step.value, step.targets) if each is not None]
+        low = [kind for kind in kinds if kind in (torch.float16, torch.bfloat16)]
+        if low:
+            kind = str(low[0]).removeprefix("torch.")
+            yield Finding.error(
+                "value loss",
+                f"the value loss of batch {number + 1} is computed from numbers of type {kind}",
+                f"the losses are computed in {kind} (half precision, too few digits): small errors "
+                "and small gradients are rounded",
+                "compute losses in float32: readout.loss(raw.float(), target)",
+                root="precision",
+            )
+            return
         raw = step.raw.float()
         with torch.no_grad():
             # With the labels that the loss got; check `training labels` compares them with games.

@@ -18,6 +18,7 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.formulas.readout_causes import (
     explain,
     explain_cut_off,
+    explain_mixed,
     explain_rounded,
     explain_written,
     not_smoothed,
@@ -61,7 +62,7 @@ def check_contract(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     for name, readout in pipeline.readouts.items():
         inner = readout.inner if isinstance(readout, SmoothedReadout) else readout
         problems = check_readout(inner)
-        for each in (explain_written(inner), explain_rounded(inner)):
+        for each in (explain_written(inner), explain_rounded(inner), explain_mixed(inner)):
             if each is not None:
                 evidence, cause, remedy = each
                 # A win_prob that writes into raw does harm only where raw is used again.

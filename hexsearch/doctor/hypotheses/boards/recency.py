@@ -78,6 +78,12 @@ def history_cause(shown: Planes, ages: Planes, images: Flags, truth: Truth) -> s
         )
     if not shown.any():
         return "the history plane is empty"
+    low = np.ascontiguousarray(shown, dtype=np.float32).view(np.uint32) & 0xFFFF
+    if not low.any() and (shown > 0).sum() >= _FEW:
+        return (
+            "planes are rounded to bfloat16 (8 significant bits) before the network sees them: the "
+            "history plane has other numbers than in float32"
+        )
     telling = np.count_nonzero(flat, axis=1) >= _FEW
     for cause, expected, everywhere in _candidates(ages):
         fits = np.zeros(len(shown), dtype=bool)

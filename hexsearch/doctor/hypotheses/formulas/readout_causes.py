@@ -148,6 +148,33 @@ def explain_rounded(readout: Readout) -> tuple[str, str, str] | None:
     )
 
 
+def explain_mixed(readout: Readout) -> tuple[str, str, str] | None:
+    """Evidence, cause and remedy if the loss of a row depends on the other rows."""
+    raw = torch.linspace(-2.0, 2.0, 8)
+    target = torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0])
+    with torch.no_grad():
+        together = readout.loss(raw, target)
+        alone = torch.cat([readout.loss(raw[n : n + 1], target[n : n + 1]) for n in range(8)])
+    if together.shape != alone.shape or torch.allclose(together, alone, 1e-3, 1e-5):
+        return None
+    with torch.no_grad():
+        crossed = torch.stack([readout.loss(raw, t.expand(8)) for t in target]).mean(dim=0)
+    pairs = together.mean().isclose(crossed.mean(), 1e-3, 1e-5)
+    return (
+        f"the losses of 8 rows have a mean of {float(together.mean()):.4f} together, and of "
+        f"{float(alone.mean()):.4f} one by one",
+        "the loss of a row depends on the other rows: "
+        + (
+            "each answer is compared with every label of the batch (a column [B, 1] against a row "
+            "[B] is broadcast to [B, B]), so all answers are drawn to the mean label"
+            if pairs
+            else "labels or answers of other rows enter it (a norm, a softmax or another order "
+            "over the batch)"
+        ),
+        "give outputs and targets the same shape [B], and compute each row's loss by itself",
+    )
+
+
 @dataclass(frozen=True)
 class Optimum:
     """Raw output of least loss, and the probability that the read-out reports for it."""
