@@ -47,7 +47,7 @@ from hexsearch.training.trial import Trial
 
 SEED = 20_251
 Part = TypeVar("Part")
-AnyTrial = TypeVar("AnyTrial", bound=Trial)
+Tried = TypeVar("Tried", bound=Trial)
 _WATCHED_STEPS = 4
 _LATER_STEPS = 2  # steps after them in which checks look at modes, and at a restored trial
 SHORT_STEPS = 150  # of a short training
@@ -142,27 +142,20 @@ class ExaminedPipeline:
         return None if self.config is None else with_small_trunk(self.config)
 
     def new_trial(self, max_positions: int, **settings: Any) -> Trial | None:
-        """A new trial of the first configuration, with other settings, even of a broken read-out.
-
-        Raises:
-            ContractError: a component cannot be built at all.
-        """
+        """A new trial with other settings, or `seed`; a ContractError if it cannot be built."""
         return self._new(Trial, max_positions, **settings)
 
     @property
     def _batch_size(self) -> int:
         return self.trial_config.batch_size if self.trial_config else 0
 
-    def _new(
-        self, kind: type[AnyTrial], max_positions: int, seed: int = SEED, **settings: Any
-    ) -> AnyTrial | None:
-        config, dataset = self.trial_config, self.brief_dataset
-        if config is None or dataset is None:
-            return None
+    def _new(self, kind: type[Tried], most: int, seed: int = SEED, **more: Any) -> Tried | None:
         # In float32 and uncompiled, so that its figures can be recomputed.
-        plain = config.model_copy(update={"precision": "float32", "compile": "never", **settings})
+        if (config := self.trial_config) is None or (dataset := self.brief_dataset) is None:
+            return None
+        plain = config.model_copy(update={"precision": "float32", "compile": "never", **more})
         readout = build_readout(config.readout, checked=False)
-        return kind.of(plain, dataset, max_positions, seed, readout=readout)
+        return kind.of(plain, dataset, most, seed, readout=readout)
 
     @cached_property
     def untrained(self) -> WatchedTrial | None:
@@ -181,13 +174,8 @@ class ExaminedPipeline:
         return self.untrained
 
     @property
-    def of_another_seed(self) -> WatchedTrial | None:
-        """A new trial of the first configuration with another seed."""
-        return self._new(WatchedTrial, self._batch_size, SEED + 1)
-
-    @property
     def watched_again(self) -> WatchedTrial | None:
-        """One more new trial, for a check that takes a few steps and makes reports."""
+        """One more, for a check that takes a few steps and makes reports."""
         return self._new(WatchedTrial, self._batch_size * SHORT_STEPS)
 
     @cached_property

@@ -1,10 +1,9 @@
 """Runs a user's training function for some steps, and records each of them.
 
-The function makes its own network, losses and optimiser, so nothing is asked of them: torch's
-global hooks see every module that is called and every step of an optimiser. Of each forward pass
-the planes at the input are kept and the outputs with the gradients that the losses send back to
-them; of each step the gradients that the optimiser gets, and how far the weights move. After enough
-steps the function is ended by an exception.
+The function makes its own network, losses and optimiser: torch's global hooks see every module that
+is called and every step of an optimiser. Of each forward pass the planes and the outputs are kept,
+with the gradients that the losses send back; of each step the gradients that the optimiser gets,
+and how far the weights move. After enough steps the function is ended by an exception.
 """
 
 from __future__ import annotations
@@ -48,14 +47,15 @@ class Recording:
     """What was seen of a training function.
 
     Attributes:
-        steps: the steps, in their order.
-        late: passes after the last step.
+        steps, late: the steps in their order, and passes after the last one.
         ended: whether it was ended from outside.
         network: outermost modules with weights, by their classes' names.
         reached: names of the weights that each output of the first pass depends on.
         unregistered: weights that the first pass depends on, and no module or optimiser holds.
         moving: how far weights move, and averages of them.
         evaluations: what the network is asked without a gradient.
+        afterwards: modes of the network in the first call with a gradient after an evaluation.
+        plateaus: mode, figure and rates before and after of each step of a ReduceLROnPlateau.
     """
 
     def __init__(self, size: int) -> None:
@@ -66,6 +66,8 @@ class Recording:
         self.reached: dict[str, set[str]] = {}
         self.unregistered: set[int] = set()
         self.evaluations = Evaluations()
+        self.afterwards: SeenPass | None = None
+        self.plateaus: list[tuple[str, float, float, float]] = []
         self._depth, self._graph = 0, Graph()  # of the pass that goes on
         self._known: dict[int, str] = {}  # names of the weights
         self._weights: dict[str, nn.Parameter] = {}
@@ -117,6 +119,8 @@ class Recording:
                 self.evaluations.add(module, first)
             return
         self.evaluations.close(len(first), self.rows)
+        if self.afterwards is None and self.evaluations.parts:
+            self.afterwards = SeenPass.of_modes(module)
         if self._rests:
             self._end_if_evaluated()
             return

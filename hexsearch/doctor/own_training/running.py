@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn.utils import clip_grad
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from hexsearch.doctor.own_training.recording import Recording
 from hexsearch.model.plugins import plugin_code
@@ -41,6 +42,7 @@ def record(train: Callable[..., Any], games: GamesOfTraining, name: str, size: i
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         random.seed(0)
         np.random.seed(0)
+        stack.enter_context(_plateaus(recording))
         with plugin_code(f"{name}:"), recording.watching(), _clips(recording):
             train(list(games))
     return recording
@@ -64,3 +66,22 @@ def _clips(recording: Recording) -> Iterator[None]:
         yield
     finally:
         setattr(clip_grad, _CLIP, clip)
+
+
+@contextmanager
+def _plateaus(recording: Recording) -> Iterator[None]:
+    """In this context it is noted what schedules that wait for a plateau are given."""
+    step = ReduceLROnPlateau.step
+
+    def seen(self: ReduceLROnPlateau, metrics: Any, *more: Any, **named: Any) -> Any:
+        before = float(self.optimizer.param_groups[0]["lr"])
+        told = step(self, metrics, *more, **named)
+        after = float(self.optimizer.param_groups[0]["lr"])
+        recording.plateaus.append((self.mode, float(metrics), before, after))
+        return told
+
+    ReduceLROnPlateau.step = seen  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        ReduceLROnPlateau.step = step  # type: ignore[method-assign]

@@ -40,6 +40,13 @@ class SeenPass:
     resting: tuple[str, ...] = ()
     in_use: int = 0
 
+    @classmethod
+    def of_modes(cls, module: nn.Module) -> SeenPass:
+        """A pass of which only the modes of its norms and dropouts are kept."""
+        seen = cls(torch.zeros(0))
+        seen.note_modes(module)
+        return seen
+
     def note_modes(self, module: nn.Module) -> None:
         """Count the norms and dropouts of a module that was called."""
         modal = [m for m in module.modules() if isinstance(m, _BatchNorm | _DropoutNd)]

@@ -21,13 +21,13 @@ from hexsearch.doctor.own_training.catalogue import (
     frames,
     games_of,
 )
-from hexsearch.doctor.own_training.formulas import ValueLoss, class_targets, value_loss
+from hexsearch.doctor.own_training.losses.formulas import ValueLoss, class_targets, value_loss
+from hexsearch.doctor.own_training.losses.soft_targets import Fading, fading, with_draws
+from hexsearch.doctor.own_training.losses.targets import wanted_moves, wanted_red
 from hexsearch.doctor.own_training.outputs import Output, value_of
 from hexsearch.doctor.own_training.recording import Recording
 from hexsearch.doctor.own_training.rows import Flags, Rows, Wanted, rows_of
 from hexsearch.doctor.own_training.running import record
-from hexsearch.doctor.own_training.soft_targets import Fading, fading, with_draws
-from hexsearch.doctor.own_training.targets import wanted_moves, wanted_red
 from hexsearch.doctor.own_training.turned_back import turns_back
 from hexsearch.errors import GamesError
 from hexsearch.game.board import RED

@@ -93,8 +93,9 @@ def _other_average(
             "the average of weights (EMA) is updated before the optimiser's step and not after it, "
             "so it is one step late"
         )
-    if float((own - stepped[-1].after[owner]).norm()) < _SAME * gap:
-        return ""  # the trained weights themselves
+    for weights in (stepped[-1].after[owner], stepped[0].before[owner]):
+        if float((own - weights).norm()) < _SAME * gap:
+            return ""  # the trained weights themselves, or the initial ones
     for words, share in OTHER_SHARES.items():
         if float((own - average_after(trial, stepped, share)[owner]).norm()) < _LATE * gap:
             return (

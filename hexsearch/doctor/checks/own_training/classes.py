@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.own_training.targets import directions
+from hexsearch.doctor.own_training.losses.targets import directions
 from hexsearch.doctor.own_training.watched import OwnTraining
 from hexsearch.game.board import RED
 

@@ -9,17 +9,51 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.own_training.factors import BatchFactors, of_policy, of_value
+from hexsearch.doctor.own_training.losses.factors import BatchFactors, of_policy, of_value
+from hexsearch.doctor.own_training.losses.targets import policy_scale, wanted_moves
 from hexsearch.doctor.own_training.outputs import Output
-from hexsearch.doctor.own_training.targets import policy_scale, wanted_moves
 from hexsearch.doctor.own_training.watched import OwnTraining
+from hexsearch.game.board import RED
 
 Floats = NDArray[np.float64]
 _EXACT = 1e-3  # relative standard deviation of factors that differ
 _SAME = 0.1  # of it that is left if something explains them
+_FEW = 40  # rows that are needed
 _LITTLE = 0.25  # share of the first factor below which hardly anything is left
 _WEAK = 0.02  # weight of the value loss beside that of the policy loss that is reported
 _LOW, _NEARLY_ALL = 0.8, 0.9  # share of the first factor that is left, and of the steps that lower
+
+
+def silent_results(own: OwnTraining) -> Iterator[Finding]:
+    """Report results whose rows have no gradient at the value at all, while others have one."""
+    rows = own.rows
+    if rows is None or rows.value is None or rows.value.gradient is None:
+        return
+    silent = (rows.value.gradient.abs().flatten(1).amax(dim=1) == 0).numpy()
+    known = rows.found & rows.single
+    won = own.catalogues[0].truth.archive.winners[rows.game] == RED
+    if known.sum() < _FEW or not 0.1 < silent[known].mean() < 0.9:
+        return
+    truth = rows.truth(np.ones(len(known), dtype=bool), own.catalogues[0])
+    shown = truth.outcome(rows.symmetry, "board")
+    sides = {
+        ("that Red won", "that Blue won"): won,
+        ("with a winner on the planes' first side", "of the other side"): shown,
+        ("that the side to move wins", "that the side to move loses"): won == (rows.ply % 2 == 1),
+    }
+    for names, flag in sides.items():
+        for name, part in zip(names, (flag, ~flag), strict=True):
+            if (silent == part)[known].mean() > _NEARLY_ALL + 0.08:
+                yield Finding.error(
+                    "training value",
+                    f"in {silent[known].mean():.0%} of {known.sum():,} rows the gradient at the "
+                    f"value is exactly 0: in those of positions {name}, and in no others",
+                    f"positions {name} never count in the value loss (an ignore_index that is a "
+                    "class, a mask or a weight of 0), so the value answers the other result always",
+                    "let every result count: choose an ignore_index that is no class",
+                    root="training value",
+                )
+                return
 
 
 def batch_weights(own: OwnTraining) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ _SQUASHED = {"Tanh": "a tanh", "Sigmoid": "a sigmoid", "Softmax": "a softmax"}
 _CUT = {"Relu": "a ReLU", "Relu6": "a ReLU", "Hardtanh": "a limit", "Clamp": "a limit"}
 _OF_LOGITS = "BinaryCrossEntropyWithLogits"
 _SINGLE = ("Select", "Unbind", "Index", "Squeeze", "Split")
+_LOST, _DROPPED, _ALL = 0.05, 0.08, 0.9  # shares of values at an end, and of those that are 0
 _NEAR = 4.0  # limit of a logit within which most chances lie
 _SHOWN = 8  # operations that are listed
 
@@ -108,6 +109,37 @@ def of_value(value: Output) -> Iterator[Finding]:
                 "chances (binary_cross_entropy, nll_loss of a logarithm, mse_loss)",
             )
             return
+
+
+def cut_value(value: Output) -> Iterator[Finding]:
+    """Report values that are cut off before an error of numbers, and values that are dropped."""
+    raw, first = value.tensor.flatten().float(), value.made_by
+    squared = any(_has(way, *_ERRORS) for way in value.ways)
+    if first is not None and first.name in _CUT and squared:
+        ends = float(((raw == raw.min()) | (raw == raw.max())).float().mean())
+        yield Finding(
+            "training outputs",
+            "error" if ends > _LOST else "warning",
+            f"the value is made by {_CUT[first.name]} at last, and an error of numbers is its "
+            f"loss; {ends:.0%} of {len(raw):,} values lie at its ends",
+            f"{_CUT[first.name]} cuts the value off before the loss (a clamp in forward()): "
+            "values beyond its ends have no gradient, so wrong ones are never corrected",
+            "compute the loss from the numbers as they are, and cut answers off at inference "
+            "only, or put a sigmoid in place of the limit",
+            root="squashed",
+        )
+        return
+    zeros = float((raw == 0).float().mean())
+    if _DROPPED < zeros < _ALL and float(raw.min()) < 0 < float(raw.max()):
+        yield Finding.error(
+            "training outputs",
+            f"{zeros:.0%} of {len(raw):,} values are exactly 0 in training, and others are of both "
+            "signs",
+            "values themselves are set to 0 at random in training: dropout stands behind the last "
+            "layer, on the output",
+            "put dropout before the last layer, not behind it",
+            root="squashed",
+        )
 
 
 def _of_value(way: tuple[Op, ...], cause: str, remedy: str) -> Finding:

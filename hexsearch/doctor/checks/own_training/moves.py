@@ -12,14 +12,15 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.boards.policy_targets import target_scores
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, where
-from hexsearch.doctor.own_training.factors import factor_of_chance
-from hexsearch.doctor.own_training.outputs import Output
-from hexsearch.doctor.own_training.targets import (
+from hexsearch.doctor.own_training.losses.entropy import entropy_factor
+from hexsearch.doctor.own_training.losses.factors import factor_of_chance
+from hexsearch.doctor.own_training.losses.targets import (
     of_probabilities,
     spread_evenly,
     wanted_moves,
     without_softmax,
 )
+from hexsearch.doctor.own_training.outputs import Output
 from hexsearch.doctor.own_training.watched import OwnTraining
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
@@ -136,6 +137,18 @@ def _formula(own: OwnTraining) -> Iterator[Finding]:
         yield _by_chance(factor)
         return
     cells, known = wanted_moves(policy, rows.size**2)
+    punished = entropy_factor(policy, cells, known)
+    if punished > 0:
+        yield Finding.error(
+            "training policy",
+            "the gradients at the policy are those of the cross-entropy of the move plus "
+            f"{punished:.2g} times the entropy of the policy",
+            f"the entropy bonus has the wrong sign: {punished:.2g} times the entropy is added to "
+            "the loss, so an open policy is punished, and becomes far too sure",
+            "subtract the entropy from the loss (loss = policy + value - c * entropy)",
+            root="policy targets",
+        )
+        return
     spread = spread_evenly(policy, cells, known)
     if spread > _SPREAD:
         yield Finding.warning(

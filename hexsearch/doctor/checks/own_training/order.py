@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.catalogue import keys_of
+from hexsearch.doctor.own_training.coverage import few_positions, without_ends
 from hexsearch.doctor.own_training.rows import Rows
 from hexsearch.doctor.own_training.watched import OwnTraining
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -37,6 +38,11 @@ def check_order(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if rows is None:
         return
     yield from _small_batches(own, rows)
+    few = few_positions(own, rows, _all_positions(own))
+    if few:
+        remedy = "draw from all rows: look at the length of the data set and at its sampler"
+        yield Finding.error("training positions", *few, remedy, root="stages")
+        return
     found = list(_stages(own, rows)) or list(_repeated(own, rows)) or list(_together(own, rows))
     yield from found
 
@@ -157,6 +163,8 @@ def _stages(own: OwnTraining, rows: Rows) -> Iterator[Finding]:
     unseen = ""
     if last > 0.9:
         unseen = "only the last positions of the games are shown, which are won already"
+    elif cut := without_ends(rows, length, truth.archive.lengths_of(truth.game) - truth.ply):
+        unseen = cut
     elif after > _MISSED:
         unseen = f"only openings are shown: nothing after ply {ply.max()} ({after:.0%})"
     elif before > _MISSED:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from hexsearch.doctor.checks.own_training.losses import of_policy, of_value
+from hexsearch.doctor.checks.own_training.losses import cut_value, of_policy, of_value
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.catalogue import modules_of
+from hexsearch.doctor.own_training.losses.targets import policy_scale, wanted_moves
 from hexsearch.doctor.own_training.outputs import Output, policy_of, tensors_of
 from hexsearch.doctor.own_training.rows import Flags
-from hexsearch.doctor.own_training.targets import policy_scale, wanted_moves
 from hexsearch.doctor.own_training.watched import OwnTraining
 from hexsearch.doctor.own_training.ways import factor_of
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -29,7 +29,7 @@ def check_outputs(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     own = needed(pipeline.own_training)
     rows = own.rows
     if rows is not None and rows.value is not None:
-        yield from of_value(rows.value)
+        yield from list(of_value(rows.value)) or cut_value(rows.value)
     if rows is None or rows.policy is None:
         return
     logits = rows.policy.tensor

@@ -13,12 +13,47 @@ from hexsearch.doctor.own_training.seen import SeenStep
 _MOMENTUM = 0.993  # the first average; one of more than a hundred steps is reported
 _EPSILON = 1e-2  # in the denominator of Adam's steps
 _APART = 200.0  # factor between the rates of two groups of weights
+_TURNS, _NOTHING = 4, 0.3  # turns of a rate that swings, and how low it comes
 _HALVES = 12.0  # steps in which a rate that falls by one factor is halved
 
 
 def unusual(steps: list[SeenStep]) -> list[Finding]:
     """Momentum, epsilon and rates that are far from all usual ones."""
-    return list(_averages(steps)) or list(_rates_apart(steps)) or list(_falling(steps))
+    return (
+        list(_averages(steps))
+        or list(_rates_apart(steps))
+        or list(_swinging(steps))
+        or list(_falling(steps))
+    )
+
+
+def on_plateau(seen: list[tuple[str, float, float, float]]) -> list[Finding]:
+    """Report a schedule that waits for a figure to rise and is given one that falls, or back.
+
+    Args:
+        seen: mode, figure, and rates before and after, of each step of a ReduceLROnPlateau.
+    """
+    cuts = [(mode, n) for n, (mode, _, before, after) in enumerate(seen) if after < before]
+    figures = [figure for _, figure, _, _ in seen]
+    if not cuts or len(figures) < 2:
+        return []
+    mode, last = cuts[0][0], cuts[-1][1]
+    falls = figures[last] < figures[0]
+    if (mode == "max") != falls:
+        return []
+    told = ", ".join(f"{figure:.4g}" for figure in figures[:4])
+    return [
+        _finding(
+            f"ReduceLROnPlateau has mode '{mode}' and is given {told}; it lowered the rate "
+            f"{len(cuts)} time(s), to {seen[last][3]:.2g}",
+            f"the schedule waits for a figure to {'rise' if mode == 'max' else 'fall'} (mode "
+            f"'{mode}'), and is given one that {'falls' if falls else 'rises'} as training goes "
+            f"well ({'a loss' if falls else 'an accuracy'}): the learning rate is cut whenever "
+            "training improves",
+            "use mode 'min' for a loss, and 'max' for an accuracy",
+            "rate",
+        )
+    ]
 
 
 def _averages(steps: list[SeenStep]) -> Iterator[Finding]:
@@ -66,6 +101,26 @@ def _rates_apart(steps: list[SeenStep]) -> Iterator[Finding]:
             "give all parts rates within a factor of 10",
             "rates apart",
         )
+
+
+def _swinging(steps: list[SeenStep]) -> Iterator[Finding]:
+    """Report a rate that falls to nothing and rises again every few steps."""
+    steps = [step for step in steps if step.key == steps[0].key]
+    rates = np.array([max(float(g.get("lr", 0.0)) for g in s.groups) for s in steps])
+    turns = np.flatnonzero(np.diff(np.sign(np.diff(rates))))
+    low = rates.min() < _NOTHING * rates.max()
+    if len(turns) < _TURNS or not low:
+        return
+    period = 2 * float(np.median(np.diff(turns)))
+    yield _finding(
+        f"in {len(rates)} steps the learning rate changes its direction {len(turns)} times, "
+        f"between {rates.min():.2g} and {rates.max():.2g}",
+        f"the learning rate swings between its highest value and nothing every {period:.0f} steps: "
+        "the length of the schedule is counted in epochs (T_max, cycle), and it is stepped for "
+        "each batch",
+        "step the schedule once an epoch, or give its length in batches",
+        "rate",
+    )
 
 
 def _falling(steps: list[SeenStep]) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from hexsearch.doctor.checks.own_training.plane_numbers import (
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.squares import moved_cells
 from hexsearch.doctor.own_training.catalogue import Catalogue, Change, Ints, Sides
+from hexsearch.doctor.own_training.losses.targets import wanted_moves
 from hexsearch.doctor.own_training.mixed_planes import (
     erased,
     of_another_ply,
@@ -27,7 +28,6 @@ from hexsearch.doctor.own_training.mixed_planes import (
     turned_apart,
 )
 from hexsearch.doctor.own_training.rows import Flags, Rows, layouts
-from hexsearch.doctor.own_training.targets import wanted_moves
 from hexsearch.doctor.own_training.watched import OwnTraining
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.game.board import Stones

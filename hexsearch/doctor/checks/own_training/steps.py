@@ -13,7 +13,7 @@ from hexsearch.doctor.checks.own_training.changes import (
     moved_by_others,
     stepped_again,
 )
-from hexsearch.doctor.checks.own_training.settings import unusual
+from hexsearch.doctor.checks.own_training.settings import on_plateau, unusual
 from hexsearch.doctor.checks.own_training.weights import (
     halved,
     remade,
@@ -45,7 +45,8 @@ def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     found = unheld(recording) or stepped_again(recording.steps) or gradients or halved(recording)
     found = found or clipped_late(recording.steps)
     found = found or moved_by_others(recording.steps) or silenced(recording) or remade(recording)
-    found = found or _moves(recording) or stuck(recording) or unusual(recording.steps)
+    found = found or _moves(recording) or stuck(recording)
+    found = found or on_plateau(recording.plateaus) or unusual(recording.steps)
     networks = recording.network.values()
     seldom_meant = [f for each in networks for f in settings_findings("training steps", each)]
     yield from found or seldom_meant or averaged(recording.moving.averages)
@@ -275,5 +276,18 @@ def _modes(recording: Recording) -> Iterator[Finding]:
             "the network is trained in eval mode: batch norms use statistics that are never "
             "updated, and dropout does nothing",
             "call train() on the network before each epoch, also after an evaluation",
+            root="train mode",
+        )
+        return
+    after = recording.afterwards
+    if after is not None and after.in_use and len(after.resting) == after.in_use:
+        yield Finding.error(
+            "training modes",
+            f"in the first step after an evaluation {', '.join(sorted(set(after.resting)))} is in "
+            "eval mode; before it they were in train mode",
+            "after an evaluation the network stays in eval mode (train() is not called again): "
+            "from then on dropout does nothing, and batch norms use statistics that are not "
+            "updated any more",
+            "call train() on the network after each evaluation",
             root="train mode",
         )

@@ -12,11 +12,11 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.labels import by_game
 from hexsearch.doctor.hypotheses.table import Flags
 from hexsearch.doctor.hypotheses.truth import Truth
-from hexsearch.doctor.own_training.factors import has_policy_gradient
+from hexsearch.doctor.own_training.losses.factors import has_policy_gradient
+from hexsearch.doctor.own_training.losses.soft_targets import FROM_START, groups, turning_point
 from hexsearch.doctor.own_training.outputs import Output, value_of
 from hexsearch.doctor.own_training.rows import Wanted
 from hexsearch.doctor.own_training.seen import SeenPass
-from hexsearch.doctor.own_training.soft_targets import FROM_START, groups, turning_point
 from hexsearch.doctor.own_training.watched import OwnTraining
 
 _ENOUGH = 0.02  # share of rows that are pulled away from their result

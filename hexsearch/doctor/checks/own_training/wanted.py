@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from hexsearch.doctor.checks.own_training.classes import of_draws, of_unread
+from hexsearch.doctor.checks.own_training.loss_weights import silent_results
 from hexsearch.doctor.checks.own_training.uncertain import (
     of_means,
     single,
@@ -18,8 +19,13 @@ from hexsearch.doctor.checks.own_training.uncertain import (
 from hexsearch.doctor.checks.own_training.wrong_labels import wrong_labels
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.table import Flags
-from hexsearch.doctor.own_training.formulas import ValueLoss
-from hexsearch.doctor.own_training.targets import directions, pulled_alike, pulled_together, read_as
+from hexsearch.doctor.own_training.losses.formulas import ValueLoss
+from hexsearch.doctor.own_training.losses.targets import (
+    directions,
+    pulled_alike,
+    pulled_together,
+    read_as,
+)
 from hexsearch.doctor.own_training.watched import OwnTraining
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
@@ -70,7 +76,8 @@ def check_value(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         )
         return
     early = (
-        list(through_targets(own))
+        list(silent_results(own))
+        or list(through_targets(own))
         or list(of_draws(own))
         or list(of_unread(own))
         or list(single(own))

@@ -20,6 +20,7 @@ _FITS = 0.9  # share of games whose named winner has connected
 _MOSTLY, _CONTRAST = 0.6, 0.25  # the same where a move is missing, and what the loser may reach
 _MIXED = 0.05  # share of games that each side must win
 _ENOUGH, _RELATED = 50, 4.0  # finished games, and errors of a correlation that are no chance
+_RUNS = 0.2  # distance from a half, the share of equal neighbours among shuffled winners
 _SHORTER = 0.85  # share of games whose named winner has the shorter path
 Games = NDArray[np.int64]
 _TURNED: dict[str, Callable[[Stones], Stones]] = {
@@ -192,7 +193,13 @@ def unlike_winners(archive: GameArchive, wrong: Games) -> tuple[str, str] | None
             "read the winner of each game from its source, and import the games again",
         )
     together = float(np.corrcoef(named, connected)[0, 1])
-    if abs(together) > _RELATED / len(finished) ** 0.5 or shifted_winners(archive, wrong):
+    flags = np.isin(finished, wrong)
+    files = archive.files[finished]
+    shares = [float(flags[files == file].mean()) for file in np.unique(files)]
+    in_runs = abs(float((flags[1:] == flags[:-1]).mean()) - 0.5) > _RUNS  # or every second one
+    in_runs |= max(shares) - min(shares) > 2 * _RUNS  # some files, and others not
+    by_chance = abs(together) < _RELATED / len(finished) ** 0.5
+    if in_runs or not by_chance or shifted_winners(archive, wrong):
         return None
     return (
         "winners are those of other games: they are independent of who connected (sorted or "

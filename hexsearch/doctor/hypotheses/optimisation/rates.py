@@ -151,7 +151,6 @@ def _other_falls(
     left = [max(at - config.warmup, 0.0) / (1.0 - config.warmup) for at in progress]
     for words, fall in (
         ("by the cosine of its share, without pi, so it hardly falls", lambda x: math.cos(x)),
-        ("by a whole period of the cosine, so it rises again", lambda x: math.cos(2 * math.pi * x)),
         ("by a quarter of a period of the cosine", lambda x: 2 * math.cos(math.pi * x / 2) - 1),
         ("in a straight line", lambda x: 1 - 2 * x),
         ("by the square of what is left", lambda x: 2 * (1 - x) ** 2 - 1),

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hexsearch.doctor.own_training.formulas import EXACT, forms
+from hexsearch.doctor.own_training.losses.formulas import EXACT, forms
 
 Flags = NDArray[np.bool_]
 _FEW, _SIDE = 40, 5  # rows that are needed, and on each side of a turning point

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from hexsearch.doctor.own_training.formulas import EXACT, ValueLoss, forms, value_losses
+from hexsearch.doctor.own_training.losses.formulas import EXACT, ValueLoss, forms, value_losses
 from hexsearch.doctor.own_training.outputs import Output
 from hexsearch.doctor.own_training.watched import OwnTraining
 

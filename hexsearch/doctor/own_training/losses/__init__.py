@@ -1,0 +1,1 @@
+"""What the losses of a user's training want, read from the gradients at its outputs."""
