@@ -137,6 +137,7 @@ CHECKS: tuple[Check, ...] = (
     Check("independence of answers", "answers", _OBSERVED, independence.check_trained),
     Check("linear answers", "answers", _FOREIGN, reach.check_linear_answers),
     Check("constant answers", "answers", _FOREIGN, reach.check_constant_answers),
+    Check("range of answers", "answers", _FOREIGN, reach.check_bounded_answers),
     Check("loaded weights", "answers", _FOREIGN, loaded_weights.check_loaded_weights),
     Check("inputs of the norms", "answers", _FOREIGN, seen.check_seen),
     Check("edits of the network", "answers", _FOREIGN, edits.check_edits),

@@ -42,7 +42,7 @@ _FOLLOWS = {
     "squashed": ("reading", "policy cells"),
     "alike": ("play",),
     "rate": ("movement", "schedule"),
-    "steps rate": ("untrained", "reading", "norms", "policy cells", "weights"),
+    "steps rate": ("untrained", "reading", "norms", "policy cells", "weights", "dead", "unread"),
     "decay": ("unread", "features", "detached value", "reading"),
     "begun": ("reading", "norms", "positions", "policy cells"),
     "dead": ("untrained", "unread", "reading", "norms", "reads the mover", "computation"),

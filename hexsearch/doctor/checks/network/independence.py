@@ -197,6 +197,23 @@ def independence_findings(
     if rest is not None:
         parts = torch.cat([second[0], rest[0]]), torch.cat([second[1], rest[1]])
         whole = spread.gap(respond(planes), parts)
+    if permuted > CLOSE and rest is not None and len(others) >= half > _ALONE:
+        mixed = respond(torch.cat([few, others[len(few) : half]]))  # the same places, other rows
+        count = len(few)
+        before, after = (
+            (told[0][:count], told[1][:count]) for told in (second, mixed)
+        )  # of the same rows
+        if spread.gap(before, after) <= CLOSE:
+            yield _finding(
+                f"an answer changes by up to {permuted:.2f} standard deviations with the place of "
+                "its position in the batch, and not with the other positions",
+                "something is added along the batch dimension, so that an answer depends on the "
+                "place of the row in its batch: a positional encoding of shape (length, 1, d) that "
+                "is added to (batch, cells, d), or weights that are indexed by the row",
+                "add encodings along the dimension of the cells (shape (1, cells, d))",
+                root="batch",
+            )
+            return
     if max(permuted, together, whole) > CLOSE:
         yield _finding(
             f"an answer changes by up to {max(permuted, together, whole):.2f} standard deviations "

@@ -29,7 +29,7 @@ def shown_wrongly(foreign: ForeignNetwork, observed: Observed) -> Iterator[Findi
     positions = take(observed.positions, going)
     planes = foreign.planes(positions).double().numpy()
     to_move = positions.to_move.astype(np.int64)
-    for wrong in (_odd, _broken, _reshaped, _without_a_colour, _hidden):
+    for wrong in (_complement, _odd, _broken, _reshaped, _without_a_colour, _hidden):
         found = wrong(planes, positions.stones, to_move)
         if found is None:
             continue
@@ -40,6 +40,45 @@ def shown_wrongly(foreign: ForeignNetwork, observed: Observed) -> Iterator[Findi
         severity = Finding.warning if mild else Finding.error
         yield severity("encoder", evidence, cause, remedy, root="encoder")
         return
+
+
+def _complement(planes: Floats, stones: Board, to_move: Ints) -> Wrong | None:
+    """A plane that holds every cell without a stone of one side, and none of the other side's.
+
+    Planes are known by their numbers of stones, so the board may be turned.
+    """
+    flat = planes.reshape(len(planes), planes.shape[1], -1)
+    sums, area = flat.sum(axis=2), flat.shape[2]
+    binary = ((flat == 0) | (flat == 1)).all(axis=(0, 2))
+    sides = {
+        "the side to move": (to_move, "the other side"),
+        "the other side": (-to_move, "the side to move"),
+        "Blue": (np.full_like(to_move, -1), "Red"),
+        "Red": (np.full_like(to_move, 1), "Blue"),
+    }
+
+    def shows(count: Ints) -> list[int]:
+        return [c for c in range(flat.shape[1]) if binary[c] and np.array_equal(sums[:, c], count)]
+
+    if shows((stones == 0).sum(axis=(1, 2))):
+        return None
+    for shown, (side, hidden) in sides.items():
+        own = stones == side[:, None, None]
+        if shows((stones == -side[:, None, None]).sum(axis=(1, 2))):
+            continue
+        for first in shows(own.sum(axis=(1, 2))):
+            for second in shows(area - own.sum(axis=(1, 2))):
+                if not np.array_equal(flat[:, second], 1 - flat[:, first]):
+                    continue
+                return (
+                    f"plane {second} is 1 wherever plane {first}, the stones of {shown}, is 0, and "
+                    f"no plane shows the stones of {hidden}",
+                    f"plane {second}, which should show the stones of {hidden}, holds every cell "
+                    f"that is no stone of {shown}: free cells count as stones of {hidden} (~mine, "
+                    "!= in place of ==), so the network cannot tell them apart",
+                    "compare with the other side's number: stones == -to_move; then train again",
+                )
+    return None
 
 
 def _odd(planes: Floats, stones: Board, to_move: Ints) -> Wrong | None:

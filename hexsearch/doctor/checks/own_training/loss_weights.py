@@ -18,6 +18,7 @@ from hexsearch.game.board import RED
 Floats = NDArray[np.float64]
 _EXACT = 1e-3  # relative standard deviation of factors that differ
 _SAME = 0.1  # of it that is left if something explains them
+_MANY, _CLOSE = 4, 0.02  # batches of a step, and how near to a mean over the rows a factor is
 _FEW = 40  # rows that are needed
 _LITTLE = 0.25  # share of the first factor below which hardly anything is left
 _WEAK = 0.02  # weight of the value loss beside that of the policy loss that is reported
@@ -80,6 +81,7 @@ def batch_weights(own: OwnTraining) -> Iterator[Finding]:
             root="loss weights",
         )
         return
+    yield from _summed(own)
     for name, found in (("value", value), ("policy", policy)):
         if found is not None and _falls(found.factor):
             yield Finding(
@@ -130,6 +132,30 @@ def _pull(gradient: Tensor) -> float:
     """Median of the largest gradient of each row that has a part in the loss; 0 if none has."""
     largest = gradient.abs().amax(dim=1)
     return float(largest[largest > 0].median()) if bool(largest.any()) else 0.0
+
+
+def _summed(own: OwnTraining) -> Iterator[Finding]:
+    """Report means of several batches that are added up before a step of plain gradient descent."""
+    steps, rows = own.recording.steps, own.rows
+    if rows is None or rows.policy is None or rows.policy.gradient is None or not steps:
+        return
+    policy = Output("", rows.policy.tensor[own.usual], 0, rows.policy.gradient[own.usual])
+    scale = policy_scale(policy, *wanted_moves(policy, rows.size**2))
+    many = int(np.median([len(step.passes) for step in steps]))
+    size = int(np.bincount(rows.batch)[rows.batch[own.usual[0]]])
+    scaled = any("betas" in group for step in steps for group in step.groups)
+    is_mean = abs(scale * size - 1) < _CLOSE
+    if many < _MANY or scaled or not is_mean:
+        return
+    yield Finding.warning(
+        "training steps",
+        f"each step of {steps[0].optimiser} uses the gradients of {many} batches of {size}, and "
+        "the loss of each is a mean over its own rows",
+        f"the losses of {many} micro-batches are added without being divided by their number, so "
+        f"each step is {many} times as long as that of one large batch (accumulated gradients)",
+        f"divide each loss by {many} before backward()",
+        root="steps rate",
+    )
 
 
 def weights_of_losses(own: OwnTraining) -> Iterator[Finding]:

@@ -45,8 +45,8 @@ def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     found = unheld(recording) or stepped_again(recording.steps) or gradients or halved(recording)
     found = found or clipped_late(recording.steps)
     found = found or moved_by_others(recording.steps) or silenced(recording) or remade(recording)
-    found = found or _moves(recording) or stuck(recording)
-    found = found or on_plateau(recording.plateaus) or unusual(recording.steps)
+    found = found or on_plateau(recording.plateaus) or _moves(recording) or stuck(recording)
+    found = found or unusual(recording.steps)
     networks = recording.network.values()
     seldom_meant = [f for each in networks for f in settings_findings("training steps", each)]
     yield from found or seldom_meant or averaged(recording.moving.averages)

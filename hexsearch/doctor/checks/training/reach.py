@@ -21,6 +21,7 @@ _POSITIONS = 64
 _SAME = 1e-5  # standard deviation over positions, in the size of an output, of equal outputs
 _LINEAR = 1e-4  # difference from a linear function, in standard deviations
 _VARIES = 1e-5  # standard deviation of values that are not all one number
+_FACTOR, _SPREAD, _UNSURE = 1e4, 0.1, 0.2  # of weights; of answers; their distance from 0 and 1
 _LAYERS = 6  # layers of the policy from which on depths are compared
 
 
@@ -123,6 +124,77 @@ def check_constant_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "normalise over the batch or over several channels there, or pool after the norm",
             root="unread",
         )
+
+
+def check_bounded_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Whatever the last layer before the value gives, answers must be able to be nearly sure."""
+    foreign, observed = needed(pipeline.foreign), needed(pipeline.observed)
+    if not isinstance(foreign.model, nn.Module):
+        return
+    positions = take(observed.positions, np.arange(min(_POSITIONS, len(observed.positions))))
+    planes = foreign.planes(positions)
+    last = _last_of_value(foreign.model, planes)
+    if last is None:
+        return
+    name, module = last
+    weights = [p for p in module.parameters() if p.requires_grad]
+    kept = [p.detach().clone() for p in weights]
+    try:
+        with torch.no_grad():
+            for weight in weights:
+                weight.mul_(_FACTOR)
+        raw = foreign.respond(planes)[1]
+        answers = foreign.reported(raw, positions)
+    finally:
+        with torch.no_grad():
+            for weight, before in zip(weights, kept, strict=True):
+                weight.copy_(before)
+    low, high = float(answers.min()), float(answers.max())
+    varied = high - low > _SPREAD  # both ends were reached
+    if varied and low > _UNSURE and high < 1 - _UNSURE:
+        yield Finding.error(
+            "range of answers",
+            f"with the weights of {name} multiplied by {_FACTOR:g}, which drives outputs to their "
+            f"ends, answers on {len(planes)} positions still lie between {low:.3f} and {high:.3f}",
+            f"the value cannot reach its targets: behind {name} it is squashed or scaled to a "
+            f"narrow range (a tanh or sigmoid times a small number), so no board is ever answered "
+            f"below {low:.2f} or above {high:.2f}",
+            "leave the factor out, so that the output reaches the targets of its loss",
+            root="bounded",
+        )
+
+
+def _last_of_value(model: nn.Module, planes: Tensor) -> tuple[str, nn.Module] | None:
+    """The layer with weights that is called last before the value; None if that is not known."""
+    called: list[tuple[str, nn.Module, Tensor]] = []
+
+    def keep(name: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
+        def look(module: nn.Module, given: tuple[object, ...], output: object) -> None:
+            if isinstance(output, Tensor) and output.requires_grad:
+                called.append((name, module, output))
+
+        return look
+
+    layers = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    handles = [module.register_forward_hook(keep(name)) for name, module in layers]
+    try:
+        with torch.enable_grad():
+            answer = model(planes.clone())
+    except Exception:  # a model that turns gradients off, or takes other arguments
+        return None
+    finally:
+        for handle in handles:
+            handle.remove()
+    parts = list(answer.values()) if isinstance(answer, dict) else answer
+    if not isinstance(parts, tuple | list) or len(parts) < 2 or not called:
+        return None
+    value = answer["value"] if isinstance(answer, dict) and "value" in answer else parts[1]
+    if not isinstance(value, Tensor) or not value.requires_grad:
+        return None
+    outputs = [output for _, _, output in called]
+    slopes = torch.autograd.grad(value.sum(), outputs, allow_unused=True)
+    reached = [each for each, slope in zip(called, slopes, strict=True) if slope is not None]
+    return (reached[-1][0], reached[-1][1]) if reached else None
 
 
 def _answered(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
@@ -107,6 +107,44 @@ def check_called(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     found = calls(foreign.model, lambda: foreign.respond(planes))
     yield from _in_train_mode(found)
     yield from _left_out(found)
+    yield from _masked(foreign.model, lambda: foreign.respond(planes))
+
+
+def _masked(network: nn.Module, run: Callable[[], object]) -> Iterator[Finding]:
+    """Report boolean masks of attention that keep every cell from itself."""
+    seen: dict[str, Tensor] = {}
+
+    def look(name: str) -> Callable[[nn.Module, tuple[object, ...], dict[str, object]], None]:
+        def keep(module: nn.Module, given: tuple[object, ...], named: dict[str, object]) -> None:
+            mask = named.get("attn_mask", given[5] if len(given) > 5 else None)
+            if isinstance(mask, Tensor) and mask.ndim >= 2 and mask.shape[-1] == mask.shape[-2]:
+                seen[name] = mask
+
+        return keep
+
+    attention = [(n, m) for n, m in network.named_modules() if isinstance(m, nn.MultiheadAttention)]
+    handles = [m.register_forward_pre_hook(look(n), with_kwargs=True) for n, m in attention]
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    for name, mask in seen.items():
+        hidden = mask if mask.dtype == torch.bool else torch.isneginf(mask)
+        own = hidden.diagonal(dim1=-2, dim2=-1)
+        share = float(hidden.float().mean())
+        if bool(own.all()) and share < 1:
+            yield Finding.error(
+                "attention mask",
+                f"the mask of {name} keeps all {own.shape[-1]} cells from attending to themselves, "
+                f"and {share:.0%} of all pairs from each other",
+                "the attention mask is inverted: in nn.MultiheadAttention True means that "
+                "attention is NOT allowed, so each cell attends to those only that the mask was "
+                "to hide (the far ones), and not to itself and its neighbours",
+                "give ~mask; in scaled_dot_product_attention True means allowed",
+                root="structure",
+            )
+            return
 
 
 def _in_train_mode(found: Calls) -> Iterator[Finding]:
