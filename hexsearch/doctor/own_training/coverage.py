@@ -9,6 +9,7 @@ from hexsearch.doctor.own_training.rows import Flags, Rows
 from hexsearch.doctor.own_training.watched import OwnTraining
 
 _PART, _GAMES = 0.5, 0.3  # shares of the positions, and of the games, that are far too few
+_AGAIN = 0.6  # share of later rows that earlier ones have shown
 _NEAR, _MISSED = 3, 0.15  # plies to the end, and share of the positions that are nearer to it
 
 
@@ -20,12 +21,18 @@ def few_positions(own: OwnTraining, rows: Rows, whole: int) -> tuple[str, str] |
     """
     known: Flags = rows.found & rows.single
     count = int(known.sum())
-    if not count or not whole:
+    if not whole or len(np.unique(rows.batch[known])) < 2:
         return None
     keys: NDArray[np.int64] = rows.game[known] * 10_000 + rows.ply[known]
     drawn, games = len(np.unique(keys)), np.unique(rows.game[known])
     expected = whole * (1 - np.exp(-count / whole))
     if drawn > _PART * expected or len(games) > _GAMES * len(own.games):
+        return None
+    batch = rows.batch[known]
+    early = batch <= np.quantile(batch, 0.4)
+    moves_on = np.isin(keys[~early], keys[early]).mean() < _AGAIN  # a buffer, or an order
+    first, second = (keys[batch == number] for number in np.unique(batch)[:2])
+    if moves_on or (drawn > 1 and np.array_equal(first, second)):  # one batch, again and again
         return None
     which = "the first" if set(games.tolist()) <= set(own.games[: len(games)].tolist()) else "some"
     return (

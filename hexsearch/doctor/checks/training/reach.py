@@ -21,7 +21,8 @@ _POSITIONS = 64
 _SAME = 1e-5  # standard deviation over positions, in the size of an output, of equal outputs
 _LINEAR = 1e-4  # difference from a linear function, in standard deviations
 _VARIES = 1e-5  # standard deviation of values that are not all one number
-_FACTOR, _SPREAD, _UNSURE = 1e4, 0.1, 0.2  # of weights; of answers; their distance from 0 and 1
+_PUSH, _SPREAD, _UNSURE = 1e4, 0.1, 0.2  # of a bias; of answers; their distance from 0 and 1
+_HALF, _ONE, _NEAR = 0.5, 0.7311, 0.01  # sigmoids of 0 and 1, and how near to them is the same
 _LAYERS = 6  # layers of the policy from which on depths are compared
 
 
@@ -137,25 +138,30 @@ def check_bounded_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if last is None:
         return
     name, module = last
-    weights = [p for p in module.parameters() if p.requires_grad]
-    kept = [p.detach().clone() for p in weights]
+    bias = module.bias
+    if not isinstance(bias, Tensor):
+        return
+    kept, ends = bias.detach().clone(), list[Tensor]()
+    pushes = [(0, 1.0), (0, -1.0)] if len(bias) == 1 else [(0, 1.0), (len(bias) - 1, 1.0)]
     try:
-        with torch.no_grad():
-            for weight in weights:
-                weight.mul_(_FACTOR)
-        raw = foreign.respond(planes)[1]
-        answers = foreign.reported(raw, positions)
+        for place, sign in pushes:
+            with torch.no_grad():
+                bias.copy_(kept)
+                bias[place] += sign * _PUSH
+            ends.append(foreign.reported(foreign.respond(planes)[1], positions))
     finally:
         with torch.no_grad():
-            for weight, before in zip(weights, kept, strict=True):
-                weight.copy_(before)
+            bias.copy_(kept)
+    answers = torch.cat(ends)
     low, high = float(answers.min()), float(answers.max())
+    if abs(low - _HALF) < _NEAR and abs(high - _ONE) < _NEAR:
+        return  # chances under one more sigmoid: check `reading of the value` says so
     varied = high - low > _SPREAD  # both ends were reached
     if varied and low > _UNSURE and high < 1 - _UNSURE:
         yield Finding.error(
             "range of answers",
-            f"with the weights of {name} multiplied by {_FACTOR:g}, which drives outputs to their "
-            f"ends, answers on {len(planes)} positions still lie between {low:.3f} and {high:.3f}",
+            f"with {_PUSH:g} added to a bias of {name}, or taken from it, answers on {len(planes)} "
+            f"positions still lie between {low:.3f} and {high:.3f}",
             f"the value cannot reach its targets: behind {name} it is squashed or scaled to a "
             f"narrow range (a tanh or sigmoid times a small number), so no board is ever answered "
             f"below {low:.2f} or above {high:.2f}",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hexsearch.doctor.own_training.outputs import Output
 
-_REST = 0.02  # share of the gradients that two terms may leave
+_REST = 1e-4  # share of the gradients that two terms may leave
 _LEAST = 0.01  # factor before the entropy that counts
 _ROWS = 512  # rows that are looked at
 
@@ -20,7 +20,7 @@ def entropy_factor(policy: Output, cell: NDArray[np.int64], known: NDArray[np.bo
     added to a loss that is minimised, and so is punished.
     """
     assert policy.gradient is not None
-    rows = np.flatnonzero(known)[:_ROWS]
+    rows = np.flatnonzero(known)[-_ROWS:]  # the last ones differ most
     if not len(rows):
         return 0.0
     logits, gradient = policy.tensor[rows].double(), policy.gradient[rows].double()
