@@ -13,6 +13,7 @@ from hexsearch.doctor.hypotheses.truth import Planes, Truth
 _BOTH = "fill both planes, each with the stones of one colour"
 _PLAIN = "use planes of 0 and 1, without scaling"
 _MASKS = "look for dropout, masks or slices on the input, and for moves that are left out"
+_MANY, _FIRST, _GROWS = 200, 64, 0.4  # boards, at each end, and correlation with their order
 VAGUE = ("mixed", "noise", "normalised apart")  # hypotheses that many changes of a board fit
 _FEW_OFFSETS = 0.2  # share of different offsets among boards from a few batches
 _NONE = -7.0  # a value that no plane holds; a row with it is not explained
@@ -186,6 +187,16 @@ def _missing(some: Planes, right: list[Planes], truth: Truth) -> str:
             if 0 < lines.sum() <= len(lines) // 2:
                 numbers = ", ".join(map(str, np.flatnonzero(lines)))
                 return f"{cause}; {name} {numbers} is always empty (cut off, or masked)"
+    gone = ((wanted - some) > 1e-3).sum(axis=(1, 2, 3))
+    each = gone / np.maximum((wanted > 1e-3).sum(axis=(1, 2, 3)), 1)
+    rows = np.arange(len(each))
+    if each.std() > 0 and len(each) >= _MANY and np.corrcoef(rows, each)[0, 1] > _GROWS:
+        return (
+            f"{cause}; there are more and more of them from batch to batch, "
+            f"{each[:_FIRST].mean():.0%} on the first boards and {each[-_FIRST:].mean():.0%} "
+            "on the last ones: cells are erased in place, in planes that later batches share (a "
+            "chunk that is built ahead, or a buffer)"
+        )
     learnt = missing_stones(some, truth)
     if learnt:
         return f"{cause}; {learnt}"

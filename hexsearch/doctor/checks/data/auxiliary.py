@@ -13,7 +13,7 @@ from hexsearch.data.batch import Batch
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.regions import Columns
 from hexsearch.doctor.hypotheses.general.relations import other_positions, relation
-from hexsearch.doctor.hypotheses.truth import Flags, Ints, Truth
+from hexsearch.doctor.hypotheses.truth import SWAPS, Flags, Ints, Truth
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.watching import WatchedTrial
 
@@ -65,6 +65,12 @@ def check_auxiliary(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "the colours of its targets are exchanged": _exchanged(_owners(truth, symmetry)),
             "its targets are those of the next game": _owners(truth.moved(games=1), symmetry),
         }
+        others[
+            "the colours of its targets are not exchanged where the board is reflected (its "
+            "classes are Blue and Red, and not the first and the second plane)"
+        ] = np.where(
+            SWAPS[symmetry][:, None], _exchanged(_owners(truth, symmetry)), _owners(truth, symmetry)
+        )
         for colour, won in (("Red", True), ("Blue", False)):
             right, mine = _owners(truth, symmetry), truth.red_won == won
             others[f"the colours of its targets are exchanged in games that {colour} won"] = (

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.watching import WatchedTrial
+from hexsearch.doctor.watching import WatchedTrial, resting_modules
 from hexsearch.errors import TrialError
 from hexsearch.training.trial import Trial
 
@@ -24,11 +24,28 @@ def continued_findings(trial: WatchedTrial, again: Trial) -> Iterator[Finding]:
     """
     size = min(_POSITIONS, trial.config.batch_size)
     trial.recording = False
+    resting: list[tuple[str, ...]] = []
+    hooks = [
+        each.network.register_forward_pre_hook(lambda n, _: resting.append(resting_modules(n)))
+        for each in (trial, again)
+    ]
     try:
         for each in (trial, again):
             each.train_to(each.positions_seen + size)
     except TrialError:
         return  # check `steps` reports a training that diverges
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if len(resting) > 1 and resting[-1] and not resting[0]:
+        yield _finding(
+            f"in the first step after a state is loaded modules such as {resting[-1][0]} are in "
+            "eval mode; without the interruption none is",
+            "a resumed training goes on in eval mode (the network is taken for frozen, or train() "
+            "is not called after a state is loaded): dropout is off, and batch norms keep their "
+            "statistics",
+        )
+        return
     rates, others = (_rates(each) for each in (trial, again))
     wrong = [(a, b) for a, b in zip(rates, others, strict=True) if abs(a - b) > _SAME * abs(a)]
     if wrong:

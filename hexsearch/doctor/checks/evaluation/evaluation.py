@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from hexsearch.analysis.boards import Positions, positions_of_moves
+from hexsearch.data.stages import STAGE_NAMES
 from hexsearch.doctor.checks.evaluation.chosen import chosen_findings, evaluated, with_few_games
 from hexsearch.doctor.checks.evaluation.metrics import metric_findings
 from hexsearch.doctor.checks.evaluation.planes import plane_findings
@@ -36,6 +37,7 @@ _UNKNOWN = Hypothesis(
     ONE_NETWORK,
 )
 _GAMES, _LARGE = 6, 9  # validation games that are evaluated; a third of them from this size on
+_EXACT = 1e-6  # distance of a result from 0 and 1
 _SPREAD = 64  # positions for which raw values are spread out
 _COMPARED = 1000  # positions whose answers are compared
 _AGAIN = 16  # positions that are asked for a second time
@@ -93,11 +95,12 @@ def _compared(pipeline: ExaminedPipeline, trial: WatchedTrial) -> Iterator[Findi
             root="modes",
         )
         return
-    yield from _results(evaluation, truth)
+    results = list(_results(evaluation, truth))
+    yield from results
     findings = list(plane_findings(torch.cat(planes), truth, trial.config.encoder))
     findings = findings or list(_answers(pipeline, evaluation, truth, policy_loss))
     yield from findings
-    if not findings:
+    if not findings and not results:
         yield from metric_findings(evaluation)
 
 
@@ -107,6 +110,18 @@ def _has_modes(module: nn.Module) -> bool:
 
 def _results(evaluation: Evaluation, truth: Truth) -> Iterator[Finding]:
     wrong = (evaluation.red_won > 0.5) != truth.red_won
+    soft = np.abs(evaluation.red_won - (evaluation.red_won > 0.5)) > _EXACT
+    if soft.any() and not wrong.any():
+        stages = ", ".join(STAGE_NAMES[n] for n in np.unique(evaluation.stage[soft]))
+        yield Finding.error(
+            "evaluation",
+            f"for {soft.mean():.0%} of the positions (stages {stages}) the results that answers "
+            f"are judged by are no results: {np.unique(evaluation.red_won.round(3))[:6].tolist()}",
+            "evaluation judges answers by the targets of training (smoothed, or mixed with search "
+            "values) and not by the results of the games, so all its figures are wrong",
+            "take red_won from the archive, for the games that are evaluated",
+            root="results",
+        )
     if wrong.any():
         yield Finding.error(
             "evaluation",

@@ -204,11 +204,13 @@ def _explained(
     ratios = [reported[n][f] / right[n][f] for n, f in wrong if abs(right[n][f]) > 1e-6]
     if len({f for _, f in wrong}) == 1 and len(ratios) > 1 and np.ptp(ratios) < 5e-3:
         return f"the {kinds} is multiplied by {np.mean(ratios):.4g} (another unit or reduction)"
+    first = [(n, f) for n, f in wrong if f == wrong[0][1]]
     fits = [
         _words(other_figure)
         for other_figure in right[wrong[0][0]]
-        if all(_is_that(f, reported[n][f], right[n].get(other_figure, math.nan)) for n, f in wrong)
+        if all(_is_that(f, reported[n][f], right[n].get(other_figure, math.nan)) for n, f in first)
     ]
+    kinds = _words(wrong[0][1])
     if fits:
         return f"the {kinds} that is reported is the {' or the '.join(fits)}"
     overall = {figure for name, figure in wrong if name == "overall"}
