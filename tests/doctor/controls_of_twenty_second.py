@@ -41,7 +41,7 @@ def _permutation(size: int, seed: int, number: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, number]).permutation(size).astype(np.int64)
 
 
-def _by_generator(_: Any) -> Any:
+def by_generator(_: Any) -> Any:
     """Each pass is a permutation of a seeded generator, kept in memory."""
 
     def order(size: int, seed: int, cursor: int, count: int) -> NDArray[np.int64]:
@@ -84,7 +84,7 @@ CONTROLS: dict[str, Slip] = {
         in_policy_loss(_gathered), "$^", cause="The same loss by logsumexp minus the chosen logit."
     ),
     "permutations of a generator": Slip(
-        patched(position_set_module, "without_replacement", _by_generator),
+        patched(position_set_module, "without_replacement", by_generator),
         "$^",
         cause="The order of a pass is a permutation of numpy's generator.",
     ),

@@ -56,6 +56,9 @@ from tests.doctor import (
     slips_twenty_second_data,
     slips_twenty_second_reports,
     slips_twenty_second_training,
+    slips_twenty_third_data,
+    slips_twenty_third_reports,
+    slips_twenty_third_training,
 )
 from tests.doctor.controls_of_eighteenth import CONTROLS as CONTROLS_OF_EIGHTEENTH
 from tests.doctor.controls_of_eleventh import CONTROLS as CONTROLS_OF_ELEVENTH
@@ -72,6 +75,7 @@ from tests.doctor.controls_of_twelfth import CONTROLS as CONTROLS_OF_TWELFTH
 from tests.doctor.controls_of_twentieth import CONTROLS as CONTROLS_OF_TWENTIETH
 from tests.doctor.controls_of_twenty_first import CONTROLS as CONTROLS_OF_TWENTY_FIRST
 from tests.doctor.controls_of_twenty_second import CONTROLS as CONTROLS_OF_TWENTY_SECOND
+from tests.doctor.controls_of_twenty_third import CONTROLS as CONTROLS_OF_TWENTY_THIRD
 from tests.doctor.games_files import GamesFile
 from tests.doctor.outside import Foreign
 from tests.doctor.scripts import Script
@@ -122,6 +126,7 @@ CONTROLS: dict[str, AnySlip] = {
     **CONTROLS_OF_TWENTIETH,
     **CONTROLS_OF_TWENTY_FIRST,
     **CONTROLS_OF_TWENTY_SECOND,
+    **CONTROLS_OF_TWENTY_THIRD,
 }
 SIXTH_PUT_ASIDE = held_out(sorted(SIXTH), seed=61126)
 SEVENTH: dict[str, AnySlip] = {
@@ -222,4 +227,10 @@ TWENTY_SECOND: dict[str, AnySlip] = {
     **slips_twenty_second_data.SLIPS,
     **slips_twenty_second_training.SLIPS,
     **slips_twenty_second_reports.SLIPS,
+}
+# The twenty-third, by another.
+TWENTY_THIRD: dict[str, AnySlip] = {
+    **slips_twenty_third_data.SLIPS,
+    **slips_twenty_third_training.SLIPS,
+    **slips_twenty_third_reports.SLIPS,
 }

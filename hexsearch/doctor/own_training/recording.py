@@ -21,6 +21,7 @@ from torch.nn.modules.module import (
     register_module_forward_pre_hook,
 )
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
@@ -50,12 +51,12 @@ class Recording:
         steps, late: the steps in their order, and passes after the last one.
         ended: whether it was ended from outside.
         network: outermost modules with weights, by their classes' names.
-        reached: names of the weights that each output of the first pass depends on.
-        unregistered: weights that the first pass depends on, and no module or optimiser holds.
-        moving: how far weights move, and averages of them.
-        evaluations: what the network is asked without a gradient.
-        afterwards: modes of the network in the first call with a gradient after an evaluation.
+        reached, unregistered: names of the weights that each output of the first pass depends on,
+            and those of them that no module and no optimiser holds.
+        moving, evaluations: how far weights move, and what is asked without a gradient.
+        afterwards: modes in the first call with a gradient after an evaluation.
         plateaus: mode, figure and rates before and after of each step of a ReduceLROnPlateau.
+        schedules, scale: those of the learning rate, and factor of the losses by a GradScaler.
     """
 
     def __init__(self, size: int) -> None:
@@ -68,6 +69,7 @@ class Recording:
         self.evaluations = Evaluations()
         self.afterwards: SeenPass | None = None
         self.plateaus: list[tuple[str, float, float, float]] = []
+        self.schedules: list[LRScheduler] = []
         self._depth, self._graph = 0, Graph()  # of the pass that goes on
         self._known: dict[int, str] = {}  # names of the weights
         self._weights: dict[str, nn.Parameter] = {}
@@ -77,7 +79,7 @@ class Recording:
         self._handles: list[Any] = []
         self._hooked: set[int] = set()
         self._sums: list[tuple[nn.Parameter, float]] = []  # of weights at first
-        self._size, self._scale, self._waited, self._dropped = size, 1.0, 0, 0
+        self._size, self.scale, self._waited, self._dropped = size, 1.0, 0, 0
         self._sought: set[str] = set()  # kinds of outputs that the first steps have not shown
         self._started = time.monotonic()
         self._rests_since, self._idle = math.inf, 0  # no step is kept any more
@@ -182,7 +184,7 @@ class Recording:
         """Look at the scale of the losses, and in the first step at the ways to them."""
         if self._rests:
             return
-        self._scale = scale_of(losses)
+        self.scale = scale_of(losses)
         if self._sent and not any(has_gradient(self._weights[name]) for name in self._sent):
             self._sent = {}  # cleared since: the gradients of another point or batch
             self._dropped += 1
@@ -213,7 +215,7 @@ class Recording:
         self.unregistered -= held
         names = [name for name, p in self._weights.items() if id(p) in held]
         given = {n: g.detach() for n in names if (g := self._weights[n].grad) is not None}
-        sent = {n: self._sent[n] / self._scale for n in names if n in self._sent}
+        sent = {n: self._sent[n] / self.scale for n in names if n in self._sent}
         if not self.network:  # no module is called: what backward() sent is not seen
             given = sent = gradients_of(optimiser)
         fitted = fit(given, sent, list(given) if not self.network else names)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn.utils import clip_grad
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from hexsearch.doctor.own_training.recording import Recording
 from hexsearch.model.plugins import plugin_code
@@ -42,7 +42,7 @@ def record(train: Callable[..., Any], games: GamesOfTraining, name: str, size: i
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         random.seed(0)
         np.random.seed(0)
-        stack.enter_context(_plateaus(recording))
+        stack.enter_context(_schedules(recording))
         with plugin_code(f"{name}:"), recording.watching(), _clips(recording):
             train(list(games))
     return recording
@@ -69,9 +69,13 @@ def _clips(recording: Recording) -> Iterator[None]:
 
 
 @contextmanager
-def _plateaus(recording: Recording) -> Iterator[None]:
-    """In this context it is noted what schedules that wait for a plateau are given."""
-    step = ReduceLROnPlateau.step
+def _schedules(recording: Recording) -> Iterator[None]:
+    """In this context schedules are noted, and what those that wait for a plateau are given."""
+    step, begin = ReduceLROnPlateau.step, LRScheduler.__init__
+
+    def begun(self: LRScheduler, *given: Any, **named: Any) -> None:
+        recording.schedules.append(self)
+        begin(self, *given, **named)
 
     def seen(self: ReduceLROnPlateau, metrics: Any, *more: Any, **named: Any) -> Any:
         before = float(self.optimizer.param_groups[0]["lr"])
@@ -81,7 +85,9 @@ def _plateaus(recording: Recording) -> Iterator[None]:
         return told
 
     ReduceLROnPlateau.step = seen  # type: ignore[method-assign]
+    LRScheduler.__init__ = begun  # type: ignore[method-assign]
     try:
         yield
     finally:
         ReduceLROnPlateau.step = step  # type: ignore[method-assign]
+        LRScheduler.__init__ = begin  # type: ignore[method-assign]

@@ -18,7 +18,9 @@ from hexsearch.game.board import RED
 Floats = NDArray[np.float64]
 _EXACT = 1e-3  # relative standard deviation of factors that differ
 _SAME = 0.1  # of it that is left if something explains them
+_OF_LOGITS, _LINEAR = "BinaryCrossEntropyWithLogits", 0.9  # a loss, and a correlation
 _MANY, _CLOSE = 4, 0.02  # batches of a step, and how near to a mean over the rows a factor is
+_FIRST = 4  # batches
 _FEW = 40  # rows that are needed
 _LITTLE = 0.25  # share of the first factor below which hardly anything is left
 _WEAK = 0.02  # weight of the value loss beside that of the policy loss that is reported
@@ -32,6 +34,8 @@ def silent_results(own: OwnTraining) -> Iterator[Finding]:
         return
     silent = (rows.value.gradient.abs().flatten(1).amax(dim=1) == 0).numpy()
     known = rows.found & rows.single
+    early = known & (rows.batch < _FIRST)  # later on, rows may have no error any more
+    known = early if early.sum() >= _FEW else known
     won = own.catalogues[0].truth.archive.winners[rows.game] == RED
     if known.sum() < _FEW or not 0.1 < silent[known].mean() < 0.9:
         return
@@ -45,16 +49,46 @@ def silent_results(own: OwnTraining) -> Iterator[Finding]:
     for names, flag in sides.items():
         for name, part in zip(names, (flag, ~flag), strict=True):
             if (silent == part)[known].mean() > _NEARLY_ALL + 0.08:
+                reason, remedy = _why_silent(rows.value, known & ~silent)
                 yield Finding.error(
                     "training value",
                     f"in {silent[known].mean():.0%} of {known.sum():,} rows the gradient at the "
                     f"value is exactly 0: in those of positions {name}, and in no others",
-                    f"positions {name} never count in the value loss (an ignore_index that is a "
-                    "class, a mask or a weight of 0), so the value answers the other result always",
-                    "let every result count: choose an ignore_index that is no class",
+                    f"positions {name} never count in the value loss ({reason}), so the value "
+                    "answers the other result always",
+                    remedy,
                     root="training value",
                 )
                 return
+
+
+def _why_silent(value: Output, counting: NDArray[np.bool_]) -> tuple[str, str]:
+    """In words, why some rows have no gradient, by the gradients of the others; and a remedy."""
+    assert value.gradient is not None
+    raw, gradient = value.tensor.flatten(1), value.gradient.flatten(1)
+    usual = ("an ignore_index that is a class, a mask or a weight of 0", "let every result count")
+    if raw.shape[1] != 1:
+        return usual
+    slopes = gradient[counting, 0].double().numpy()
+    if slopes.std() < _SAME * abs(slopes.mean()):
+        if any(op.name == _OF_LOGITS for way in value.ways for op in way):
+            return (
+                "the arguments of the cross-entropy are exchanged: the result is given as the "
+                "logit and the value as the target, so the loss falls without limit",
+                "give the value first and the result second",
+            )
+        return (
+            "a hinge or ranking loss gets labels of 0 and 1 where it wants -1 and 1: a label of 0 "
+            "makes its term a constant",
+            "give the labels as -1 and 1",
+        )
+    if abs(np.corrcoef(raw[counting, 0].double().numpy(), slopes)[0, 1]) > _LINEAR:
+        return (
+            "an error of one sign is not counted: it is tested without its absolute value, as in "
+            "error > delta in place of |error| > delta of a Huber loss",
+            "take the absolute value of the error before it is compared",
+        )
+    return usual
 
 
 def batch_weights(own: OwnTraining) -> Iterator[Finding]:

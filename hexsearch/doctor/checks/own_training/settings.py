@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from torch.optim.lr_scheduler import LRScheduler
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.seen import SeenStep
 
 _MOMENTUM = 0.993  # the first average; one of more than a hundred steps is reported
+_OTHER_WAY = 0.3  # betas below which gradients are hardly averaged
 _EPSILON = 1e-2  # in the denominator of Adam's steps
 _APART = 200.0  # factor between the rates of two groups of weights
 _TURNS, _NOTHING = 4, 0.3  # turns of a rate that swings, and how low it comes
@@ -56,6 +58,26 @@ def on_plateau(seen: list[tuple[str, float, float, float]]) -> list[Finding]:
     ]
 
 
+def of_schedules(schedules: list[LRScheduler]) -> list[Finding]:
+    """Report schedules whose factor makes the rate 0, or lets it grow."""
+    for schedule in schedules:
+        gamma = getattr(schedule, "gamma", None)
+        if isinstance(gamma, int | float) and (gamma <= 0 or gamma > 1):
+            what = "0" if gamma <= 0 else "larger and larger"
+            return [
+                Finding.error(
+                    "training steps",
+                    f"{type(schedule).__name__} has a gamma of {gamma:g}",
+                    f"the schedule multiplies the learning rate by {gamma:g} (gamma), so it is "
+                    f"{what} after its first step of the schedule, and "
+                    + ("nothing is learnt any more" if gamma <= 0 else "training diverges"),
+                    "use a gamma of 1 to keep the rate, and 0.1 to 0.99 to lower it",
+                    root="steps rate",
+                )
+            ]
+    return []
+
+
 def _averages(steps: list[SeenStep]) -> Iterator[Finding]:
     for group in (group for step in steps for group in step.groups):
         first, second = _betas(group)
@@ -68,6 +90,16 @@ def _averages(steps: list[SeenStep]) -> Iterator[Finding]:
                 "each step uses gradients of long ago"
                 + (": the two betas are exchanged" if exchanged else " (momentum)"),
                 "use a momentum of 0.9, or betas of 0.9 and 0.999",
+                "momentum",
+            )
+            return
+        if second and first < _OTHER_WAY and second < _OTHER_WAY:
+            yield _finding(
+                f"{steps[0].optimiser} has betas of {first:g} and {second:g}",
+                f"the betas are given the other way round, as 1 - beta ({1 - first:g} and "
+                f"{1 - second:g} would be usual): gradients are hardly averaged, so each step is "
+                "about the sign of one batch's gradient",
+                "use betas of 0.9 and 0.999",
                 "momentum",
             )
             return
@@ -140,6 +172,48 @@ def _falling(steps: list[SeenStep]) -> Iterator[Finding]:
                 "step the schedule once an epoch",
                 "rate",
             )
+
+
+def by_optimiser(steps: list[SeenStep]) -> list[list[SeenStep]]:
+    """The steps of each optimiser, which are told apart by the weights that they move."""
+    found: dict[frozenset[str], list[SeenStep]] = {}
+    for step in steps:
+        found.setdefault(frozenset(step.moved), []).append(step)
+    return list(found.values())
+
+
+def sinking(steps: list[SeenStep], rates: list[float]) -> list[Finding]:
+    """Report a rate that falls to nothing within the steps, or a decay that overcomes gradients."""
+    for own in by_optimiser(steps):
+        lrs = [max(float(group.get("lr", 0.0)) for group in s.groups) for s in own]
+        if len(lrs) > 4 and lrs[0] > 0 and lrs[-1] < 0.05 * lrs[0]:
+            return [_fallen(lrs)]
+    decays = [float(g.get("weight_decay", 0.0) or 0.0) for s in steps for g in s.groups]
+    decoupled = "W" in steps[0].optimiser
+    if decays and max(decays) >= (1.0 if decoupled else 0.03):
+        return [
+            Finding.warning(
+                "training steps",
+                f"{steps[0].optimiser} has a weight decay of {max(decays):g} (learning rate "
+                f"{rates[-1]:g})",
+                "the weight decay is so strong that it outweighs the gradients of the loss: "
+                "weights shrink, and answers become alike",
+                "use a weight decay of 1e-4 (Adam, SGD) or 1e-2 (AdamW)",
+                root="decay",
+            )
+        ]
+    return []
+
+
+def _fallen(lrs: list[float]) -> Finding:
+    return Finding.warning(
+        "training steps",
+        f"the learning rate falls from {lrs[0]:.2g} to {lrs[-1]:.2g} in {len(lrs)} steps",
+        "the schedule of the learning rate is stepped for each batch in place of each epoch, or is "
+        "far too short: training ends after a few steps",
+        "step the schedule once an epoch, or set its length in steps",
+        root="steps rate",
+    )
 
 
 def _finding(evidence: str, cause: str, remedy: str, root: str) -> Finding:

@@ -13,7 +13,13 @@ from hexsearch.doctor.checks.own_training.changes import (
     moved_by_others,
     stepped_again,
 )
-from hexsearch.doctor.checks.own_training.settings import on_plateau, unusual
+from hexsearch.doctor.checks.own_training.settings import (
+    by_optimiser,
+    of_schedules,
+    on_plateau,
+    sinking,
+    unusual,
+)
 from hexsearch.doctor.checks.own_training.weights import (
     halved,
     remade,
@@ -41,11 +47,17 @@ def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if not recording.moves_weights:  # a script may change them without an optimiser
             yield _no_step(recording)
         return
-    gradients = _gradients(recording.steps)
+    gradients = _gradients(recording.steps, recording.scale)
     found = unheld(recording) or stepped_again(recording.steps) or gradients or halved(recording)
     found = found or clipped_late(recording.steps)
     found = found or moved_by_others(recording.steps) or silenced(recording) or remade(recording)
-    found = found or on_plateau(recording.plateaus) or _moves(recording) or stuck(recording)
+    found = (
+        found
+        or of_schedules(recording.schedules)
+        or on_plateau(recording.plateaus)
+        or _moves(recording)
+        or stuck(recording)
+    )
     found = found or unusual(recording.steps)
     networks = recording.network.values()
     seldom_meant = [f for each in networks for f in settings_findings("training steps", each)]
@@ -69,7 +81,7 @@ def _no_step(recording: Recording) -> Finding:
     )
 
 
-def _gradients(steps: list[SeenStep]) -> list[Finding]:
+def _gradients(steps: list[SeenStep], scale: float) -> list[Finding]:
     """Compare the gradients of each step with those that its batch sent."""
     used = [s for s in steps if np.isfinite(s.given)]
     cleared = [s for s in used if s.given == 0.0]
@@ -98,7 +110,7 @@ def _gradients(steps: list[SeenStep]) -> list[Finding]:
         ]
     optimisers = [[s for s in used if s.key == key] for key in {s.key: None for s in used}]
     others = [found for own in optimisers for found in _other_gradients(own)]
-    return others[:1] or _factors(used)
+    return others[:1] or _factors(used, scale)
 
 
 def _other_gradients(used: list[SeenStep]) -> list[Finding]:
@@ -120,7 +132,7 @@ def _other_gradients(used: list[SeenStep]) -> list[Finding]:
     return []
 
 
-def _factors(used: list[SeenStep]) -> list[Finding]:
+def _factors(used: list[SeenStep], scale: float) -> list[Finding]:
     """Report gradients with another sign, or with a hundredth of their length."""
     factors = [s.factor for s in used]
     if max(factors) < 0:
@@ -130,6 +142,18 @@ def _factors(used: list[SeenStep]) -> list[Finding]:
                 "the sign of the gradient is changed before the step",
                 "leave gradients as backward() makes them",
                 "sign",
+            )
+        ]
+    if max(factors) < _CUT and scale > 1:
+        return [
+            _error(
+                f"the optimiser gets {np.median(factors):.2g} of the gradient in each of "
+                f"{len(used)} steps; losses are multiplied by {scale:g} before backward()",
+                f"gradients are clipped while they are still multiplied by the loss scale "
+                f"({scale:g}): scaler.unscale_(optimiser) is missing before clip_grad_norm_, so "
+                "each step is thousands of times too small",
+                "call scaler.unscale_(optimiser) before gradients are clipped",
+                "rate",
             )
         ]
     if max(factors) < _CUT:
@@ -157,7 +181,7 @@ def _moves(recording: Recording) -> list[Finding]:
     rates = sorted({float(group.get("lr", 0.0)) for s in steps for group in s.groups})
     moved = [_move(step) for step in steps]
     if not any(s.moved for s in steps):  # tensors of no module
-        return _sinking(steps, rates)
+        return sinking(steps, rates)
     typical = float(np.median(moved))
     rate = f"learning rate {rates[0]:g}" + (f" to {rates[-1]:g}" if len(rates) > 1 else "")
     ascends = any(group.get("maximize") for s in steps for group in s.groups)
@@ -193,9 +217,9 @@ def _moves(recording: Recording) -> list[Finding]:
                 "rate",
             )
         ]
-    leaps = [_first_move(own) for own in _by_optimiser(steps)]
+    leaps = [_first_move(own) for own in by_optimiser(steps)]
     if max(leaps) > _LEAPS:
-        leaping = _by_optimiser(steps)[int(np.argmax(leaps))]
+        leaping = by_optimiser(steps)[int(np.argmax(leaps))]
         rate = f"learning rate {float(leaping[0].groups[0].get('lr', 0.0)):g}"
         return [
             _error(
@@ -206,7 +230,7 @@ def _moves(recording: Recording) -> list[Finding]:
                 "rate",
             )
         ]
-    return _sinking(steps, rates)
+    return sinking(steps, rates)
 
 
 def _move(step: SeenStep) -> float:
@@ -218,50 +242,8 @@ def _first_move(steps: list[SeenStep]) -> float:
     return float(np.median([_move(step) for step in steps[:3]]))
 
 
-def _by_optimiser(steps: list[SeenStep]) -> list[list[SeenStep]]:
-    """The steps of each optimiser, which are told apart by the weights that they move."""
-    found: dict[frozenset[str], list[SeenStep]] = {}
-    for step in steps:
-        found.setdefault(frozenset(step.moved), []).append(step)
-    return list(found.values())
-
-
 def _is_trained(name: str, step: SeenStep) -> bool:
     return name.endswith("weight") and name not in step.frozen
-
-
-def _sinking(steps: list[SeenStep], rates: list[float]) -> list[Finding]:
-    """Report a rate that falls to nothing within the steps, or a decay that overcomes gradients."""
-    for own in _by_optimiser(steps):
-        lrs = [max(float(group.get("lr", 0.0)) for group in s.groups) for s in own]
-        if len(lrs) > 4 and lrs[0] > 0 and lrs[-1] < 0.05 * lrs[0]:
-            return [_fallen(lrs)]
-    decays = [float(g.get("weight_decay", 0.0) or 0.0) for s in steps for g in s.groups]
-    decoupled = "W" in steps[0].optimiser
-    if decays and max(decays) >= (1.0 if decoupled else 0.03):
-        return [
-            Finding.warning(
-                "training steps",
-                f"{steps[0].optimiser} has a weight decay of {max(decays):g} (learning rate "
-                f"{rates[-1]:g})",
-                "the weight decay is so strong that it outweighs the gradients of the loss: "
-                "weights shrink, and answers become alike",
-                "use a weight decay of 1e-4 (Adam, SGD) or 1e-2 (AdamW)",
-                root="decay",
-            )
-        ]
-    return []
-
-
-def _fallen(lrs: list[float]) -> Finding:
-    return Finding.warning(
-        "training steps",
-        f"the learning rate falls from {lrs[0]:.2g} to {lrs[-1]:.2g} in {len(lrs)} steps",
-        "the schedule of the learning rate is stepped for each batch in place of each epoch, or is "
-        "far too short: training ends after a few steps",
-        "step the schedule once an epoch, or set its length in steps",
-        root="steps rate",
-    )
 
 
 def _modes(recording: Recording) -> Iterator[Finding]:

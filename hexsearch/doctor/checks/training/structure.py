@@ -17,6 +17,7 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _POSITIONS = 4
 _TOLD = 3
+_ONE = 1e-3  # accepted difference of a sum of weights
 _NEVER = "a momentum of 0 in batch norms"
 _LARGE, _MOSTLY = 0.05, 0.9  # epsilon of a norm, and share that is dropped, seldom meant
 
@@ -108,6 +109,78 @@ def check_called(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from _in_train_mode(found)
     yield from _left_out(found)
     yield from _masked(foreign.model, lambda: foreign.respond(planes))
+    yield from _padding(foreign.model, lambda: foreign.respond(planes))
+    yield from _over_queries(foreign.model, planes)
+
+
+def _padding(network: nn.Module, run: Callable[[], object]) -> Iterator[Finding]:
+    """Report rows of an embedding that are asked for and never trained (padding_idx)."""
+    asked: dict[str, int] = {}
+
+    def look(name: str) -> Callable[[nn.Module, tuple[object, ...]], None]:
+        def count(module: nn.Module, given: tuple[object, ...]) -> None:
+            index = given[0]
+            if isinstance(index, Tensor) and isinstance(module, nn.Embedding):
+                asked[name] = int(index.eq(module.padding_idx or 0).sum())
+
+        return count
+
+    padded = {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Embedding) and module.padding_idx is not None
+    }
+    handles = [m.register_forward_pre_hook(look(n)) for n, m in padded.items()]
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    for name, count in asked.items():
+        if count:
+            place = padded[name].padding_idx
+            yield Finding.error(
+                "structure",
+                f"{name} has padding_idx={place}, and is asked for row {place} {count} times",
+                f"row {place} of the embedding {name} is never trained and stays 0 (padding_idx), "
+                "though it stands for something real (a colour, a side, a kind of cell)",
+                "leave padding_idx out, or give padding a number of its own",
+                root="dead",
+            )
+            return
+
+
+def _over_queries(network: nn.Module, planes: Tensor) -> Iterator[Finding]:
+    """Report a softmax of attention weights over the queries in place of the keys."""
+    try:
+        with torch.enable_grad():
+            answer = network(planes.clone())
+    except Exception:  # it may take other arguments, and turn gradients off
+        return
+    parts = list(answer.values()) if isinstance(answer, dict) else answer
+    ahead = [each.grad_fn for each in parts if isinstance(each, Tensor)] if parts else []
+    seen: set[object] = set()
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        ahead += [following for following, _ in node.next_functions]
+        made = getattr(node, "_saved_result", None) if "Softmax" in node.name() else None
+        if not isinstance(made, Tensor) or made.ndim < 3 or made.shape[-1] != made.shape[-2]:
+            continue
+        over_keys = made.sum(dim=-1).sub(1).abs().max() < _ONE
+        if made.shape[-1] > 2 and not over_keys and made.sum(dim=-2).sub(1).abs().max() < _ONE:
+            yield Finding.error(
+                "structure",
+                f"weights of attention of shape {list(made.shape)} sum to 1 over dimension "
+                f"{made.ndim - 2}, and not over the last one",
+                "the softmax of the attention goes over the queries in place of the keys (the "
+                "wrong dim): the weights with which a cell looks at the others do not sum to 1",
+                "take the softmax over the keys, dim=-1 of scores [batch, query, key]",
+                root="dead",
+            )
+            return
 
 
 def _masked(network: nn.Module, run: Callable[[], object]) -> Iterator[Finding]:
