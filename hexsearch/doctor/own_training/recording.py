@@ -1,9 +1,8 @@
 """Runs a user's training function for some steps, and records each of them.
 
-The function makes its own network, losses and optimiser: torch's global hooks see every module that
-is called and every step of an optimiser. Of each forward pass the planes and the outputs are kept,
-with the gradients that the losses send back; of each step the gradients that the optimiser gets,
-and how far the weights move. After enough steps the function is ended by an exception.
+torch's global hooks see every module that is called and every step of an optimiser. Of each forward
+pass planes and outputs are kept, with the gradients that come back; of each step the gradients that
+the optimiser gets, and how far weights move. An exception ends the function after enough steps.
 """
 
 from __future__ import annotations
@@ -51,12 +50,11 @@ class Recording:
         steps, late: the steps in their order, and passes after the last one.
         ended: whether it was ended from outside.
         network: outermost modules with weights, by their classes' names.
-        reached, unregistered: names of the weights that each output of the first pass depends on,
-            and those of them that no module and no optimiser holds.
-        moving, evaluations: how far weights move, and what is asked without a gradient.
+        reached, unregistered: weights that outputs of the first pass depend on, and those unheld.
+        moving, evaluations: how far weights move; what is asked without a gradient.
         afterwards: modes in the first call with a gradient after an evaluation.
-        plateaus: mode, figure and rates before and after of each step of a ReduceLROnPlateau.
-        schedules, scale: those of the learning rate, and factor of the losses by a GradScaler.
+        plateaus: mode, figure, and rates before and after, of each ReduceLROnPlateau.step().
+        schedules, scale: of the learning rate; factor of the losses by a GradScaler.
     """
 
     def __init__(self, size: int) -> None:
@@ -101,8 +99,8 @@ class Recording:
 
     def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         self._depth += 1
-        late = time.monotonic() - self._started > _SECONDS
-        late = late or time.monotonic() - self._rests_since > _PATIENCE
+        now = time.monotonic()
+        late = now - self._started > _SECONDS or now - self._rests_since > _PATIENCE
         if self._depth == 1 and (late or self.rows > _MOST):
             self._end()
 

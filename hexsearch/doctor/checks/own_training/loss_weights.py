@@ -34,8 +34,11 @@ def silent_results(own: OwnTraining) -> Iterator[Finding]:
         return
     silent = (rows.value.gradient.abs().flatten(1).amax(dim=1) == 0).numpy()
     known = rows.found & rows.single
-    early = known & (rows.batch < _FIRST)  # later on, rows may have no error any more
-    known = early if early.sum() >= _FEW else known
+    for first in (1, _FIRST):  # later on, rows may have no error any more
+        early = known & (rows.batch < first)
+        if early.sum() >= _FEW:
+            known = early
+            break
     won = own.catalogues[0].truth.archive.winners[rows.game] == RED
     if known.sum() < _FEW or not 0.1 < silent[known].mean() < 0.9:
         return

@@ -157,7 +157,8 @@ def _reading(own: OwnTraining) -> Iterator[Finding]:
         yield from unreachable
         return
     gap, belonging, read = _gap(own, loss)
-    if gap > _OFF and loss.odd < _USUAL:
+    margin = loss.name == "hinge loss"  # which belongs to no chance
+    if gap > _OFF and loss.odd < _USUAL and not margin:
         yield Finding.error(
             "training value",
             f"{told}, so its chance is {belonging}; what is reported differs from it by {gap:.2f} "

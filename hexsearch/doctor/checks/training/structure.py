@@ -17,7 +17,7 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _POSITIONS = 4
 _TOLD = 3
-_ONE = 1e-3  # accepted difference of a sum of weights
+_ONE, _MANY = 1e-3, 3  # accepted difference of a sum of weights, and least number of cells
 _NEVER = "a momentum of 0 in batch norms"
 _LARGE, _MOSTLY = 0.05, 0.9  # epsilon of a norm, and share that is dropped, seldom meant
 
@@ -121,7 +121,9 @@ def _padding(network: nn.Module, run: Callable[[], object]) -> Iterator[Finding]
         def count(module: nn.Module, given: tuple[object, ...]) -> None:
             index = given[0]
             if isinstance(index, Tensor) and isinstance(module, nn.Embedding):
-                asked[name] = int(index.eq(module.padding_idx or 0).sum())
+                there = index.eq(module.padding_idx or 0).reshape(len(index), -1)
+                varies = bool((there != there[:1]).any())  # a frame has the same places always
+                asked[name] = int(there.sum()) if varies else 0
 
         return count
 
@@ -167,17 +169,24 @@ def _over_queries(network: nn.Module, planes: Tensor) -> Iterator[Finding]:
         seen.add(node)
         ahead += [following for following, _ in node.next_functions]
         made = getattr(node, "_saved_result", None) if "Softmax" in node.name() else None
-        if not isinstance(made, Tensor) or made.ndim < 3 or made.shape[-1] != made.shape[-2]:
+        if not isinstance(made, Tensor):
             continue
-        over_keys = made.sum(dim=-1).sub(1).abs().max() < _ONE
-        if made.shape[-1] > 2 and not over_keys and made.sum(dim=-2).sub(1).abs().max() < _ONE:
-            yield Finding.error(
+        for dim in range(1, made.ndim - 1):  # queries and keys are as many, and side by side
+            if made.shape[dim] != made.shape[dim + 1] or made.shape[dim] < _MANY:
+                continue
+            ones = [
+                float(made.detach().sum(dim=d).sub(1).abs().max()) < _ONE for d in (dim, dim + 1)
+            ]
+            if ones != [True, False]:
+                continue
+            yield Finding.warning(
                 "structure",
-                f"weights of attention of shape {list(made.shape)} sum to 1 over dimension "
-                f"{made.ndim - 2}, and not over the last one",
+                f"weights of attention of shape {list(made.shape)} sum to 1 over dimension {dim}, "
+                f"and not over dimension {dim + 1}",
                 "the softmax of the attention goes over the queries in place of the keys (the "
                 "wrong dim): the weights with which a cell looks at the others do not sum to 1",
-                "take the softmax over the keys, dim=-1 of scores [batch, query, key]",
+                "take the softmax over the keys, dim=-1 of scores [batch, query, key]; if the keys "
+                "come first on purpose, all is well",
                 root="dead",
             )
             return
