@@ -59,6 +59,7 @@ _FOLLOWS = {
         "policy cells",
     ),
     "training value": ("reading", "reads the mover", "norms", "positions"),
+    "no chance": ("reading",),
     "policy targets": ("policy cells",),
     "random encoder": (*_CALLS, "reading", "policy cells"),
     "kept": ("perspective",),

@@ -12,6 +12,7 @@ from hexsearch.doctor.own_training.gradients import norm
 from hexsearch.doctor.own_training.seen import SeenStep
 
 _LOOK = 10  # step before which averages of the weights are looked for
+_FEW, _SHARE = 3, 0.15  # weights that have one largest number, and their share, of a bound
 _EXACT = 0.01  # largest residual of an average, relative to its move
 
 
@@ -62,8 +63,10 @@ class Moving:
         moved = norm(self._after[n] - self._before[n] for n in known)
         step.between = norm(now[n] - self._after[n] for n in known) / max(moved, 1e-12)
         step.back = moved > 0 and all(torch.equal(now[n], self._before[n]) for n in known)
-        sizes = {float(each.abs().max()) for each in now.values()}
-        step.bound = max(sizes) if len(sizes) < len(now) / 2 else 0.0
+        sizes = [float(each.abs().max()) for each in now.values()]
+        largest = max(sizes, default=0.0)
+        at_bound = sizes.count(largest) >= max(_FEW, _SHARE * len(sizes))
+        step.bound = largest if at_bound else 0.0
         self._before |= now
         self._names = list(now)
         self._look_for_averages(networks)

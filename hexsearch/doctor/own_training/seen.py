@@ -70,7 +70,7 @@ class SeenStep:
         changed: in words, how the gradients were changed, if that is known.
         between: how far something else has moved the weights since the step before, as a share of
             what that step moved them; `back` if each of them is as it was before that step.
-        bound: largest size of a number of the weights, if that of most of them is the same one.
+        bound: largest size of a number of all weights, if several of them have the same one.
         moved: relative change of each weight by its name.
         unheld: names of weights with a gradient that this optimiser does not hold.
         frozen: names of weights that need no gradient (requires_grad is False).

@@ -13,6 +13,7 @@ from hexsearch.doctor.own_training.seen import SeenStep
 
 _TAKEN, _WHOLE = 0.6, 0.9995  # share of the new weights in an average that is none; in a copy
 _AGAIN = 0.3  # share of steps that use the gradients of the step before
+_LITTLE = 0.01  # the same where weights are cut off at one number
 _MOVED = 0.3  # how far weights move between steps, as a share of what the steps move them
 
 
@@ -128,6 +129,9 @@ def averaged(shares: list[float]) -> list[Finding]:
 def moved_by_others(steps: list[SeenStep]) -> list[Finding]:
     """Weights that something else than the optimiser moves between the steps."""
     odd = [s for s in steps[1:] if s.between > _MOVED]
+    cut = [s for s in steps[1:] if s.between > _LITTLE and s.bound > 0]
+    if len(cut) > 0.8 * len(steps) and len({s.bound for s in cut}) == 1:
+        odd = cut
     if len(odd) <= len(steps) / 2:
         return []
     bounds = [s.bound for s in odd]
@@ -140,7 +144,8 @@ def moved_by_others(steps: list[SeenStep]) -> list[Finding]:
         remedy = "load saved weights once, before the first batch"
     elif min(bounds) > 0 and max(bounds) - min(bounds) < 1e-6:
         cause = (
-            f"weights are cut off at {bounds[0]:.2g} after each step (a clamp, a limit on weights)"
+            f"weights are cut off at {bounds[0]:.2g} after each step (a clamp, a limit on "
+            "weights), the scales of norms with them"
         )
         remedy = "do not clamp weights; use a weight decay"
     else:

@@ -249,7 +249,7 @@ def _uncertain_chances(
             told,
             f"the value loss is the {loss.name}: {_NO_CHANCE[kind]}, so answers are no chances",
             "use a loss that chances minimise: the binary cross-entropy, or the squared error",
-            root="smoothing",
+            root="no chance",
         )
 
 
