@@ -57,6 +57,12 @@ def without_ends(rows: Rows, lengths: NDArray[np.int64], left_of_all: NDArray[np
     missed = float((left_of_all < last).mean())
     if last <= _NEAR or missed < _MISSED:
         return ""
+    _, game = np.unique(rows.game[rows.found], return_inverse=True)
+    nearest, latest = np.full(game.max() + 1, left.max()), np.zeros(game.max() + 1, dtype=int)
+    np.minimum.at(nearest, game, left)
+    np.maximum.at(latest, game, rows.ply[rows.found])
+    if nearest.std() > latest.std():
+        return ""  # plies are cut off at one number, and not at one distance from the end
     return (
         f"the last {last - 1} plies of every game are cut off: nothing nearer than {last} plies to "
         f"the end is shown ({missed:.0%} of the positions), so decided positions are never trained "

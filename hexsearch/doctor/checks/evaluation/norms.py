@@ -64,7 +64,7 @@ def norm_findings(trial: Trial, before: Mapping[str, Tensor] | None = None) -> I
             f"in evaluation the batch-norm statistics of {worst} differ from those of {_NORMED} "
             f"training positions by {gaps[worst]:.1f} (standard deviations of the mean, plus the "
             "logarithm of the ratio of the deviations)",
-            f"{_lagging(trial, before or {}) or _of_what(trial)}: evaluation normalises by other "
+            f"{_of_what(trial, before or {})}: evaluation normalises by other "
             "statistics than training",
         )
         return
@@ -143,7 +143,7 @@ def _parts(stream: TrainingStream, count: int) -> Iterator[Tensor]:
     return (part.planes for part in stream.batch(0, count).parts(_PART))
 
 
-def _of_what(trial: Trial) -> str:
+def _of_what(trial: Trial, before: Mapping[str, Tensor]) -> str:
     """In words, what statistics are that are far from those of training positions."""
     norms = [m for m in trial.answering.modules() if isinstance(m, _BatchNorm)]
     known = [m for m in norms if m.running_mean is not None and m.running_var is not None]
@@ -160,7 +160,10 @@ def _of_what(trial: Trial) -> str:
         return (
             "batch-norm statistics are computed over random numbers (noise) and not over positions"
         )
-    return "batch-norm statistics are never computed, or belong to other weights"
+    return (
+        _lagging(trial, before)
+        or "batch-norm statistics are never computed, or belong to other weights"
+    )
 
 
 def _gaps(trial: Trial, inputs: Iterable[Tensor]) -> dict[str, float]:

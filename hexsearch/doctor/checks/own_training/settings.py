@@ -65,8 +65,9 @@ def of_schedules(schedules: list[LRScheduler]) -> list[Finding]:
         if isinstance(gamma, int | float) and (gamma <= 0 or gamma > 1):
             what = "0" if gamma <= 0 else "larger and larger"
             return [
-                Finding.error(
+                Finding(
                     "training steps",
+                    "error" if gamma <= 0 else "warning",
                     f"{type(schedule).__name__} has a gamma of {gamma:g}",
                     f"the schedule multiplies the learning rate by {gamma:g} (gamma), so it is "
                     f"{what} after its first step of the schedule, and "
