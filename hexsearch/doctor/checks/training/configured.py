@@ -237,9 +237,14 @@ def _pieces(module: nn.Module, core: Any, config: TrialConfig, planes: Tensor) -
     finally:
         for hook in hooks:
             hook.remove()
-    out = _layered(planes, core.stem, trunk.channels[0], trunk.stem_kernel, config, "trunk.stem")
-    if core.stem in seen and (told := _compared(seen[core.stem][1], out, "the stem", iter(()))):
-        return told
+    stem = partial(
+        _layered, planes, core.stem, trunk.channels[0], trunk.stem_kernel, config, "trunk.stem"
+    )
+    out = stem()
+    if core.stem in seen:
+        runs = partial(core.stem, planes), stem
+        if told := _compared(seen[core.stem][1], out, "the stem", iter(()), runs):
+            return told
     widths = [c for c, n in zip(trunk.channels, trunk.blocks, strict=True) for _ in range(n)]
     strides = [
         stride if place == 0 else 1
@@ -252,9 +257,9 @@ def _pieces(module: nn.Module, core: Any, config: TrialConfig, planes: Tensor) -
         own = BlockOf(block, trunk, width, stride, f"block {number + 1} of the trunk")
         if block in seen:
             given, gave = seen[block]
-            runs = partial(block, given), partial(own, given)
+            both = partial(block, given), partial(own, given)
             others = _other_blocks(own, given, number + 1)
-            told = _compared(gave, own(given), f"block {number + 1}", others, runs)
+            told = _compared(gave, own(given), f"block {number + 1}", others, both)
             if told:
                 return told
         out = own(out)

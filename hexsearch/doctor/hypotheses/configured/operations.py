@@ -52,7 +52,7 @@ class _Recorder(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         name = str(func).split(".")[1]
-        plain = tuple(_plain(each) for each in args if not isinstance(each, Tensor))
+        plain = tuple(_plain(a) for a in args if a is not None and not isinstance(a, Tensor))
         self.found.append((name.removesuffix("_") if name != "copy_" else name, plain))
         return func(*args, **(kwargs or {}))
 
