@@ -166,6 +166,8 @@ class ForeignNetwork:
                 answer = self.model(leaves * 1.0)  # it may write into its input
         except RuntimeError:  # such as numpy() on a tensor with a gradient
             return
+        if isinstance(answer, Mapping):
+            answer = (answer.get("policy"), answer.get("value"))
         for name, part in zip(("policy", "value"), answer, strict=False):
             if isinstance(part, Tensor) and part.requires_grad:
                 yield name, part.float(), leaves

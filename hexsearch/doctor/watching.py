@@ -200,13 +200,14 @@ class WatchedTrial(Trial):
             is_value = name == "value_gradient"
             factor = self.config.value_weight if is_value else self.config.policy_head.weight
             recorded: Flat = getattr(step, name)
-            for owner, gradient in self._gradient_of(loss).items():
+            for owner, gradient in self.gradient_of(loss).items():
                 weighted_sum[owner] = weighted_sum.get(owner, 0.0) + factor * gradient
                 recorded[owner] = recorded[owner] + gradient if owner in recorded else gradient
         if self.config.micro_batch:
             step.parts.append(weighted_sum)
 
-    def _gradient_of(self, loss: Tensor) -> Flat:
+    def gradient_of(self, loss: Tensor) -> Flat:
+        """The gradient of a loss for each part of the network."""
         owned = {
             owner: [p for p in module.parameters() if p.requires_grad]
             for owner, module in self.network.parts().items()

@@ -86,23 +86,8 @@ def _wrong_winners(archive: GameArchive, wrong: NDArray[np.int64]) -> Finding:
             "correct the test for the end of the game (a cell of Hex has six neighbours), and play "
             "or cut these games again",
         )
-    moved = moved_cells(archive, some) if nobody.mean() > 0.5 else ""
-    if moved:
-        return Finding.error(
-            "labels",
-            f"{evidence}; in {nobody.mean():.0%} of them nobody has, and nearly all have if each "
-            "move is moved back",
-            f"moves are read wrongly: {moved}",
-            "correct the number of the first cell, and import the games again",
-        )
     if nobody.mean() > 0.5:
-        return Finding.error(
-            "labels",
-            f"{evidence}; in {nobody.mean():.0%} of them nobody has",
-            "these games are marked as finished, but end before a connection: their last moves are "
-            "missing (cut off, or off by one), or their moves are read wrongly",
-            "compare the number of moves with that in the source, and import the games again",
-        )
+        return _unfinished(archive, some, f"{evidence}; in {nobody.mean():.0%} of them nobody has")
     reading = other_reading(archive, np.flatnonzero(archive.finished == 0).astype(np.int64))
     if reading and not archive.finished[wrong].any():
         return Finding.error(
@@ -128,6 +113,25 @@ def _wrong_winners(archive: GameArchive, wrong: NDArray[np.int64]) -> Finding:
         "match games and results by a key, not by their place, and import them again"
         if shifted
         else "exchange the winners in the files that the evidence names, and import them again",
+    )
+
+
+def _unfinished(archive: GameArchive, games: NDArray[np.int64], evidence: str) -> Finding:
+    """The finding for games that are marked as finished, and in which nobody has connected."""
+    moved = moved_cells(archive, games)
+    if moved:
+        return Finding.error(
+            "labels",
+            f"{evidence}, and nearly all have if each move is moved back",
+            f"moves are read wrongly: {moved}",
+            "correct the number of the first cell, and import the games again",
+        )
+    return Finding.error(
+        "labels",
+        evidence,
+        "these games are marked as finished, but end before a connection: their last moves are "
+        "missing (cut off, or off by one), or their moves are read wrongly",
+        "compare the number of moves with that in the source, and import the games again",
     )
 
 

@@ -56,28 +56,7 @@ def check_auxiliary(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             return
         if wrong.mean() <= _WRONG:
             continue
-        others = {
-            "no symmetry is applied to its targets": _owners(truth, np.zeros_like(symmetry)),
-            "its targets are not turned with the board (the half turn is left out)": _owners(
-                truth, symmetry & 2
-            ),
-            "its targets are not reflected with the board": _owners(truth, symmetry & 1),
-            "the colours of its targets are exchanged": _exchanged(_owners(truth, symmetry)),
-            "its targets are those of the next game": _owners(truth.moved(games=1), symmetry),
-        }
-        others[
-            "the colours of its targets are not exchanged where the board is reflected (its "
-            "classes are Blue and Red, and not the first and the second plane)"
-        ] = np.where(
-            SWAPS[symmetry][:, None], _exchanged(_owners(truth, symmetry)), _owners(truth, symmetry)
-        )
-        for colour, won in (("Red", True), ("Blue", False)):
-            right, mine = _owners(truth, symmetry), truth.red_won == won
-            others[f"the colours of its targets are exchanged in games that {colour} won"] = (
-                np.where(mine[:, None], _exchanged(right), right)
-            )
-        for words, other in other_positions(truth):
-            others[f"its targets are those of {words}"] = _owners(other, symmetry)
+        others = _other_owners(truth, symmetry)
         best = min(others, key=lambda cause: _disagrees(target, others[cause]).mean())
         fits = _disagrees(target, others[best]).mean() < 0.05
         yield Finding.error(
@@ -95,6 +74,34 @@ def check_auxiliary(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if "moves_left" in batch.auxiliary:
         keys = {name: key[rows] for name, key in compared.keys.items()}
         yield from _moves_left(batch.auxiliary["moves_left"].numpy(), truth, keys)
+
+
+def _other_owners(truth: Truth, symmetry: Ints) -> dict[str, Ints]:
+    """Owners of cells by another rule, by what it is."""
+    right = _owners(truth, symmetry)
+    turned, red = SWAPS[symmetry][:, None], truth.red_won[:, None]
+    others = {
+        "no symmetry is applied to its targets": _owners(truth, np.zeros_like(symmetry)),
+        "its targets are not turned with the board (the half turn is left out)": _owners(
+            truth, symmetry & 2
+        ),
+        "its targets are not reflected with the board": _owners(truth, symmetry & 1),
+        "the colours of its targets are exchanged": _exchanged(right),
+        "its targets are those of the next game": _owners(truth.moved(games=1), symmetry),
+        "the colours of its targets are not exchanged where the board is reflected (its classes "
+        "are Blue and Red, and not the first and the second plane)": np.where(
+            turned, _exchanged(right), right
+        ),
+        "the colours of its targets are exchanged in games that Red won": np.where(
+            red, _exchanged(right), right
+        ),
+        "the colours of its targets are exchanged in games that Blue won": np.where(
+            red, right, _exchanged(right)
+        ),
+    }
+    for words, other in other_positions(truth):
+        others[f"its targets are those of {words}"] = _owners(other, symmetry)
+    return others
 
 
 def _future_stones(target: Ints, plies: int, truth: Truth) -> Iterator[Finding]:

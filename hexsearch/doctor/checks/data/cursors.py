@@ -19,7 +19,7 @@ def cursor_findings(trial: WatchedTrial) -> Iterator[Finding]:
     steps = [step for step in trial.steps if len(step.batch) == size]
     cursors = [round(step.progress * trial.max_positions) for step in steps]
     for step, cursor in zip(steps, cursors, strict=True):
-        if _same(step.batch, trial.stream.batch(cursor, size)):
+        if same_positions(step.batch, trial.stream.batch(cursor, size)):
             continue
         off = _offset(trial, step.batch, cursor, size)
         if off is None:
@@ -49,10 +49,11 @@ def _offset(trial: WatchedTrial, batch: Batch, cursor: int, size: int) -> int | 
     """By how many positions another cursor lies off whose batch it is; None if none does."""
     near = [n * size for n in sorted(range(-_FAR, _FAR + 1), key=abs) if n]
     for off in (-cursor, *near):
-        if cursor + off >= 0 and _same(batch, trial.stream.batch(cursor + off, size)):
+        if cursor + off >= 0 and same_positions(batch, trial.stream.batch(cursor + off, size)):
             return off
     return None
 
 
-def _same(one: Batch, other: Batch) -> bool:
+def same_positions(one: Batch, other: Batch) -> bool:
+    """Whether two batches hold the same positions in the same order."""
     return torch.equal(one.game, other.game) and torch.equal(one.ply, other.ply)

@@ -11,6 +11,7 @@ import torch
 
 from hexsearch.data.batch import Batch
 from hexsearch.doctor.checks.data.columns import check_columns, check_finished
+from hexsearch.doctor.checks.data.cursors import same_positions
 from hexsearch.doctor.checks.data.labels import check_labels, check_targets
 from hexsearch.doctor.checks.data.positions import check_boards
 from hexsearch.doctor.findings import Finding
@@ -30,7 +31,7 @@ def check_stream(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     first = trial.stream.batch(0, size)
     between = trial.stream.batch(size, size)
     again = trial.stream.batch(0, size)
-    if not _same_positions(first, again) or not torch.equal(first.planes, again.planes):
+    if not same_positions(first, again) or not torch.equal(first.planes, again.planes):
         yield Finding.error(
             "stream",
             f"two calls for the first {size} positions give different positions, or encode them "
@@ -44,7 +45,7 @@ def check_stream(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     if len(stream.positions.phases) <= 1 and total > 4 * size:
         second = trial.stream.batch(total, size)
-        if _same_positions(first, second):
+        if same_positions(first, second):
             yield Finding.error(
                 "stream",
                 f"the second pass through {total:,} positions begins with the same {size} "
@@ -86,7 +87,7 @@ def _kept_from_before(
     pipeline: ExaminedPipeline, first: Batch, between: Batch, again: Batch
 ) -> str:
     """In words, which rows hold the boards of the call before; empty if none do."""
-    if first.planes.shape != between.planes.shape or not _same_positions(first, again):
+    if first.planes.shape != between.planes.shape or not same_positions(first, again):
         return ""
     if (again.planes >= first.planes).all():
         more = float((again.planes > first.planes).float().sum() / len(first))
@@ -102,10 +103,6 @@ def _kept_from_before(
         f"planes are left over from the batch before ({rows}): a buffer of planes is used again "
         "and not filled to its end, so these boards do not belong to their labels and moves"
     )
-
-
-def _same_positions(one: Batch, other: Batch) -> bool:
-    return torch.equal(one.game, other.game) and torch.equal(one.ply, other.ply)
 
 
 def _later(pipeline: ExaminedPipeline, total: int, size: int) -> Iterator[Finding]:

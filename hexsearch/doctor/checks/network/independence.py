@@ -192,27 +192,15 @@ def independence_findings(
     few = asked[:_ALONE]
     singles = [respond(few[index : index + 1]) for index in range(len(few))]
     alone = torch.cat([each[0] for each in singles]), torch.cat([each[1] for each in singles])
-    together = spread.gap((second[0][: len(few)], second[1][: len(few)]), alone)
+    together = spread.gap(_first(second, len(few)), alone)
     whole = 0.0
     if rest is not None:
         parts = torch.cat([second[0], rest[0]]), torch.cat([second[1], rest[1]])
         whole = spread.gap(respond(planes), parts)
-    if permuted > CLOSE and rest is not None and len(others) >= half > _ALONE:
+    if permuted > CLOSE and len(others) >= half > _ALONE:
         mixed = respond(torch.cat([few, others[len(few) : half]]))  # the same places, other rows
-        count = len(few)
-        before, after = (
-            (told[0][:count], told[1][:count]) for told in (second, mixed)
-        )  # of the same rows
-        if spread.gap(before, after) <= CLOSE:
-            yield _finding(
-                f"an answer changes by up to {permuted:.2f} standard deviations with the place of "
-                "its position in the batch, and not with the other positions",
-                "something is added along the batch dimension, so that an answer depends on the "
-                "place of the row in its batch: a positional encoding of shape (length, 1, d) that "
-                "is added to (batch, cells, d), or weights that are indexed by the row",
-                "add encodings along the dimension of the cells (shape (1, cells, d))",
-                root="batch",
-            )
+        if spread.gap(_first(second, len(few)), _first(mixed, len(few))) <= CLOSE:
+            yield _by_place(permuted)
             return
     if max(permuted, together, whole) > CLOSE:
         yield _finding(
@@ -227,6 +215,23 @@ def independence_findings(
         )
         return
     yield from symmetry_findings(respond, asked, second, for_mover)
+
+
+def _first(answers: tuple[Tensor, Tensor], count: int) -> tuple[Tensor, Tensor]:
+    return answers[0][:count], answers[1][:count]
+
+
+def _by_place(gap: float) -> Finding:
+    """The finding for answers that depend on the place of a row in its batch alone."""
+    return _finding(
+        f"an answer changes by up to {gap:.2f} standard deviations with the place of its position "
+        "in the batch, and not with the other positions",
+        "something is added along the batch dimension, so that an answer depends on the place of "
+        "the row in its batch: a positional encoding of shape (length, 1, d) that is added to "
+        "(batch, cells, d), or weights that are indexed by the row",
+        "add encodings along the dimension of the cells (shape (1, cells, d))",
+        root="batch",
+    )
 
 
 def _unsteady(respond: Respond, asked: Tensor, spread: Spread, gap: float) -> Finding:

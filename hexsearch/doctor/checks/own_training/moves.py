@@ -139,15 +139,7 @@ def _formula(own: OwnTraining) -> Iterator[Finding]:
     cells, known = wanted_moves(policy, rows.size**2)
     punished = entropy_factor(policy, cells, known)
     if punished > 0:
-        yield Finding.error(
-            "training policy",
-            "the gradients at the policy are those of the cross-entropy of the move plus "
-            f"{punished:.2g} times the entropy of the policy",
-            f"the entropy bonus has the wrong sign: {punished:.2g} times the entropy is added to "
-            "the loss, so an open policy is punished, and becomes far too sure",
-            "subtract the entropy from the loss (loss = policy + value - c * entropy)",
-            root="policy targets",
-        )
+        yield _punished(punished)
         return
     spread = spread_evenly(policy, cells, known)
     if spread > _SPREAD:
@@ -170,6 +162,19 @@ def _formula(own: OwnTraining) -> Iterator[Finding]:
             "use the cross-entropy of the logits",
             root="policy targets",
         )
+
+
+def _punished(factor: float) -> Finding:
+    """The finding for an entropy that is added to a loss, by its factor."""
+    return Finding.error(
+        "training policy",
+        "the gradients at the policy are those of the cross-entropy of the move plus "
+        f"{factor:.2g} times the entropy of the policy",
+        f"the entropy bonus has the wrong sign: {factor:.2g} times the entropy is added to the "
+        "loss, so an open policy is punished, and becomes far too sure",
+        "subtract the entropy from the loss (loss = policy + value - c * entropy)",
+        root="policy targets",
+    )
 
 
 def _by_chance(factor: str) -> Finding:

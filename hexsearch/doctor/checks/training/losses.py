@@ -58,37 +58,9 @@ def check_value_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     order = sorted(range(len(every)), key=lambda n: -float(every[n].raw.float().std(correction=0)))
     for number in order:
         step = every[number]
-        count = len(step.batch)
-        if step.raw.shape != (count,):
-            yield Finding.error(
-                "value loss",
-                f"for {count} positions the raw values have shape {list(step.raw.shape)}",
-                "the raw values do not have the shape of the labels",
-                "return one number for each position from the value head, in shape [B]",
-            )
-            return
-        if step.value.shape != (count,):
-            yield Finding.error(
-                "value loss",
-                f"for {count} positions the trial returns a value loss of shape "
-                f"{list(step.value.shape)}",
-                "the value loss is reduced or broadcast, so that positions do not have the right "
-                "weights",
-                "return readout.loss(raw, outcome) for each position, in shape [B]",
-            )
-            return
-        kinds = [each.dtype for each in (step.value, step.targets) if each is not None]
-        low = [kind for kind in kinds if kind in (torch.float16, torch.bfloat16)]
-        if low:
-            kind = str(low[0]).removeprefix("torch.")
-            yield Finding.error(
-                "value loss",
-                f"the value loss of batch {number + 1} is computed from numbers of type {kind}",
-                f"the losses are computed in {kind} (half precision, too few digits): small errors "
-                "and small gradients are rounded",
-                "compute losses in float32: readout.loss(raw.float(), target)",
-                root="precision",
-            )
+        odd = _odd_numbers(step, number)
+        if odd is not None:
+            yield odd
             return
         raw = step.raw.float()
         with torch.no_grad():
@@ -113,6 +85,40 @@ def check_value_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             root="detached value" if best.name == "clamped" else "",
         )
         return
+
+
+def _odd_numbers(step: WatchedStep, number: int) -> Finding | None:
+    """The finding for outputs or losses of another shape or type; None if they are as usual."""
+    count = len(step.batch)
+    if step.raw.shape != (count,):
+        return Finding.error(
+            "value loss",
+            f"for {count} positions the raw values have shape {list(step.raw.shape)}",
+            "the raw values do not have the shape of the labels",
+            "return one number for each position from the value head, in shape [B]",
+        )
+    if step.value.shape != (count,):
+        return Finding.error(
+            "value loss",
+            f"for {count} positions the trial returns a value loss of shape "
+            f"{list(step.value.shape)}",
+            "the value loss is reduced or broadcast, so that positions do not have the right "
+            "weights",
+            "return readout.loss(raw, outcome) for each position, in shape [B]",
+        )
+    kinds = [each.dtype for each in (step.value, step.targets) if each is not None]
+    low = [kind for kind in kinds if kind in (torch.float16, torch.bfloat16)]
+    if low:
+        kind = str(low[0]).removeprefix("torch.")
+        return Finding.error(
+            "value loss",
+            f"the value loss of batch {number + 1} is computed from numbers of type {kind}",
+            f"the losses are computed in {kind} (half precision, too few digits): small errors "
+            "and small gradients are rounded",
+            "compute losses in float32: readout.loss(raw.float(), target)",
+            root="precision",
+        )
+    return None
 
 
 def _factors(trial: WatchedTrial) -> list[float]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hexsearch.analysis.predictor import in_eval_mode
 from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.networks import take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.recorded import Flat
@@ -134,7 +135,7 @@ def check_bounded_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     positions = take(observed.positions, np.arange(min(_POSITIONS, len(observed.positions))))
     planes = foreign.planes(positions)
-    last = _last_of_value(foreign.model, planes)
+    last = _last_of_value(foreign, planes)
     if last is None:
         return
     name, module = last
@@ -170,7 +171,7 @@ def check_bounded_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         )
 
 
-def _last_of_value(model: nn.Module, planes: Tensor) -> tuple[str, nn.Module] | None:
+def _last_of_value(foreign: ForeignNetwork, planes: Tensor) -> tuple[str, nn.Module] | None:
     """The layer with weights that is called last before the value; None if that is not known."""
     called: list[tuple[str, nn.Module, Tensor]] = []
 
@@ -181,24 +182,18 @@ def _last_of_value(model: nn.Module, planes: Tensor) -> tuple[str, nn.Module] | 
 
         return look
 
-    layers = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    modules = foreign.model.named_modules() if isinstance(foreign.model, nn.Module) else ()
+    layers = [(n, m) for n, m in modules if isinstance(m, nn.Linear | nn.Conv2d)]
     handles = [module.register_forward_hook(keep(name)) for name, module in layers]
     try:
-        with torch.enable_grad():
-            answer = model(planes.clone())
-    except Exception:  # a model that turns gradients off, or takes other arguments
-        return None
+        values = [part for name, part, _ in foreign.with_gradient(planes) if name == "value"]
     finally:
         for handle in handles:
             handle.remove()
-    parts = list(answer.values()) if isinstance(answer, dict) else answer
-    if not isinstance(parts, tuple | list) or len(parts) < 2 or not called:
-        return None
-    value = answer["value"] if isinstance(answer, dict) and "value" in answer else parts[1]
-    if not isinstance(value, Tensor) or not value.requires_grad:
+    if not values or not called:
         return None
     outputs = [output for _, _, output in called]
-    slopes = torch.autograd.grad(value.sum(), outputs, allow_unused=True)
+    slopes = torch.autograd.grad(values[0].sum(), outputs, allow_unused=True)
     reached = [each for each, slope in zip(called, slopes, strict=True) if slope is not None]
     return (reached[-1][0], reached[-1][1]) if reached else None
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from hexsearch.doctor.checks.data.cursors import same_positions
 from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 from hexsearch.model.network import build_network
@@ -22,7 +23,7 @@ def check_seeds(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     own = list(_equal_parts(pipeline))
     yield from own
     first, second = (each.stream.batch(0, size) for each in (trial, other))
-    if torch.equal(first.game, second.game) and torch.equal(first.ply, second.ply):
+    if same_positions(first, second):
         yield _finding(
             f"trials with two seeds draw the same {size} positions first, in the same order",
             "the seed of the trial does not reach the stream of batches: trials of all seeds see "

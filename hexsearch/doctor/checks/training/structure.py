@@ -11,6 +11,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from hexsearch.analysis.predictor import in_eval_mode
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.general.calls import Calls, calls
 from hexsearch.doctor.networks import take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -110,7 +111,7 @@ def check_called(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from _left_out(found)
     yield from _masked(foreign.model, lambda: foreign.respond(planes))
     yield from _padding(foreign.model, lambda: foreign.respond(planes))
-    yield from _over_queries(foreign.model, planes)
+    yield from _over_queries(foreign, planes)
 
 
 def _padding(network: nn.Module, run: Callable[[], object]) -> Iterator[Finding]:
@@ -152,15 +153,9 @@ def _padding(network: nn.Module, run: Callable[[], object]) -> Iterator[Finding]
             return
 
 
-def _over_queries(network: nn.Module, planes: Tensor) -> Iterator[Finding]:
+def _over_queries(foreign: ForeignNetwork, planes: Tensor) -> Iterator[Finding]:
     """Report a softmax of attention weights over the queries in place of the keys."""
-    try:
-        with torch.enable_grad():
-            answer = network(planes.clone())
-    except Exception:  # it may take other arguments, and turn gradients off
-        return
-    parts = list(answer.values()) if isinstance(answer, dict) else answer
-    ahead = [each.grad_fn for each in parts if isinstance(each, Tensor)] if parts else []
+    ahead = [part.grad_fn for _, part, _ in foreign.with_gradient(planes)]
     seen: set[object] = set()
     while ahead:
         node = ahead.pop()

@@ -86,14 +86,6 @@ def explain_rates(
             "rises again: the period of the schedule is wrong"
         )
         return Hypothesis("period", cause, _SHARE)
-    ratios = [b / a for a, b in pairwise(rates) if a > 0]
-    asked = [rate / config.learning_rate for rate in wanted[1:]]
-    if len(ratios) == len(asked) and np.allclose(ratios, asked, rtol=1e-3):
-        cause = (
-            "the learning rate compounds: in each step the rate of the step before is multiplied "
-            "by the schedule's factor, in place of the configured rate"
-        )
-        return Hypothesis("compounds", cause, _SHARE)
     cause = "the learning rate does not follow the share of the budget that has been used"
     return Hypothesis("unknown", cause, _SHARE)
 
@@ -120,6 +112,12 @@ def _candidates(
         cause = "the learning rate is that of the next step: the schedule is one step early"
         next_rate = wanted_rate(config, 2 * progress[-1] - progress[-2])
         yield Hypothesis("early", cause, _SHARE), [*wanted[1:], next_rate]
+    cause = (
+        "the learning rate compounds: in each step the rate of the step before is multiplied by "
+        "the schedule's factor, in place of the configured rate"
+    )
+    steps = [rates[0], *(rate / config.learning_rate for rate in wanted[1:])]
+    yield Hypothesis("compounds", cause, _SHARE), np.cumprod(steps).tolist()
     cause = "the schedule runs backwards, from its end to its start"
     backwards = [wanted_rate(config, 1.0 - at) for at in progress]
     yield Hypothesis("reversed", cause, _SHARE), backwards

@@ -46,28 +46,11 @@ def other_row_weights(step: WatchedStep, trial: WatchedTrial) -> Hypothesis | No
 
 def _value_gradient(step: WatchedStep, trial: WatchedTrial, weight: Tensor) -> Flat:
     """The gradient of the mean value loss of a step's batch with such weights of the rows."""
-    network = trial.network
     with _weights_of(trial, step.before), torch.enable_grad():
-        network.train()
-        output = network(trial.execution.show(step.planes))
+        trial.network.train()
+        output = trial.network(trial.execution.show(step.planes))
         loss = trial.readout.loss(output.value_raw.float(), step.batch.value_target)
-        owned = {
-            owner: [p for p in part.parameters() if p.requires_grad]
-            for owner, part in network.parts().items()
-        }
-        every = [p for parameters in owned.values() for p in parameters]
-        found = torch.autograd.grad((loss * weight).mean(), every, allow_unused=True)
-    gradients = dict(zip(map(id, every), found, strict=True))
-    return {
-        owner: torch.cat(
-            [
-                (torch.zeros_like(p) if gradients[id(p)] is None else gradients[id(p)]).flatten()
-                for p in parameters
-            ]
-        )
-        for owner, parameters in owned.items()
-        if parameters
-    }
+        return trial.gradient_of((loss * weight).mean())
 
 
 @contextmanager
