@@ -116,7 +116,7 @@ def check_called(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
 def _padding(network: nn.Module, run: Callable[[], object]) -> Iterator[Finding]:
     """Report rows of an embedding that are asked for and never trained (padding_idx)."""
-    asked: dict[str, int] = {}
+    asked: dict[str, tuple[int, bool]] = {}  # how often, and whether by whole positions
 
     def look(name: str) -> Callable[[nn.Module, tuple[object, ...]], None]:
         def count(module: nn.Module, given: tuple[object, ...]) -> None:
@@ -124,7 +124,7 @@ def _padding(network: nn.Module, run: Callable[[], object]) -> Iterator[Finding]
             if isinstance(index, Tensor) and isinstance(module, nn.Embedding):
                 there = index.eq(module.padding_idx or 0).reshape(len(index), -1)
                 varies = bool((there != there[:1]).any())  # a frame has the same places always
-                asked[name] = int(there.sum()) if varies else 0
+                asked[name] = (int(there.sum()) if varies else 0), there.shape[1] == 1
 
         return count
 
@@ -139,15 +139,17 @@ def _padding(network: nn.Module, run: Callable[[], object]) -> Iterator[Finding]
     finally:
         for handle in handles:
             handle.remove()
-    for name, count in asked.items():
+    for name, (count, whole) in asked.items():
         if count:
             place = padded[name].padding_idx
-            yield Finding.error(
+            yield Finding(
                 "structure",
+                "error" if whole else "warning",  # a free cell of zeros does no harm
                 f"{name} has padding_idx={place}, and is asked for row {place} {count} times",
                 f"row {place} of the embedding {name} is never trained and stays 0 (padding_idx), "
                 "though it stands for something real (a colour, a side, a kind of cell)",
-                "leave padding_idx out, or give padding a number of its own",
+                "leave padding_idx out, or give padding a number of its own; if it is the free "
+                "cell, all is well",
                 root="dead",
             )
             return
