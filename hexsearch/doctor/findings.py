@@ -24,6 +24,7 @@ class Finding:
         evidence: what was measured, in figures.
         cause: the most likely cause.
         remedy: what to do.
+        where: lines of the user's code that it is about, as "file:number: source".
         root: findings with the same root are one fault that several checks have seen. A diagnosis
             keeps one of them. Empty: the fault is known by its check and its cause.
     """
@@ -34,6 +35,7 @@ class Finding:
     cause: str
     remedy: str
     root: str = field(default="", compare=False)
+    where: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def error(cls, check: str, evidence: str, cause: str, remedy: str, root: str = "") -> Finding:
@@ -45,14 +47,15 @@ class Finding:
         """A finding from which results may suffer."""
         return cls(check, "warning", evidence, cause, remedy, root)
 
-    def to_json(self) -> dict[str, str]:
-        """The five fields that users see."""
+    def to_json(self) -> dict[str, Any]:
+        """The six fields that users see."""
         return {
             "check": self.check,
             "severity": self.severity,
             "evidence": self.evidence,
             "cause": self.cause,
             "remedy": self.remedy,
+            "where": list(self.where),
         }
 
 

@@ -69,6 +69,7 @@ class ForeignNetwork:
     Args:
         names: names of model and encoder in error messages.
     Attributes:
+        model, encoder: the user's functions.
         for_mover: whether the value belongs to the side to move.
         is_list: whether the value is a list of outcomes, as far as the model has been called.
         written: arguments that functions of the user have written into, by the function's name.
@@ -84,7 +85,7 @@ class ForeignNetwork:
         size: int,
         names: tuple[str, str] = ("--model", "--encoder"),
     ) -> None:
-        self.model, self._encode, self.size = model, encode, size
+        self.model, self.encoder, self.size = model, encode, size
         self._model_name, self._encoder_name = names
         self._decode = getattr(model, "win_prob_red", None)
         self.for_mover = callable(self._decode) and _takes_two(self._decode)
@@ -117,7 +118,7 @@ class ForeignNetwork:
     def _planes_of(self, board: NDArray[np.int8], to_move: int) -> NDArray[Any]:
         """The encoder's answer for a copy of the board, which it may write into."""
         given = board.copy()
-        made = np.asarray(self._encode(given, to_move))
+        made = np.asarray(self.encoder(given, to_move))
         if not np.array_equal(given, board) and _ENCODE not in self.written:
             cells = int((given != board).sum())
             side = {1: "Red", -1: "Blue"}.get(to_move, "nobody")

@@ -8,6 +8,7 @@ import sysconfig
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +68,14 @@ def _own_frames(error: BaseException) -> list[str]:
     if isinstance(error, SyntaxError) and error.filename:
         source = (error.text or "").strip()
         return [f"  {error.filename} line {error.lineno}" + (f": {source}" if source else "")]
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<")
-        and not str(Path(frame.filename).resolve()).startswith(_NOT_THE_USERS)
-    ]
-    return _lines(frames)
+    frames = traceback.extract_tb(error.__traceback__)
+    return _lines([frame for frame in frames if is_of_a_user(frame.filename)])
+
+
+@cache
+def is_of_a_user(file: str) -> bool:
+    """Whether code is neither hexsearch's nor that of an installed package."""
+    return not (file.startswith("<") or str(Path(file).resolve()).startswith(_NOT_THE_USERS))
 
 
 def _lines(frames: Sequence[traceback.FrameSummary]) -> list[str]:

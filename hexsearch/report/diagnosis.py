@@ -22,7 +22,7 @@ _WIDEST = 112
 
 
 def render_diagnosis(diagnosis: Diagnosis, width: int, verbose: bool = False) -> RenderableType:
-    """Counts, then findings, worst first: fault, evidence and remedy.
+    """Counts, then findings, worst first: fault, evidence, lines and remedy.
 
     Args:
         verbose: show all findings, the checks that were done, and why others were left out.
@@ -73,6 +73,8 @@ def _block(finding: Finding, width: int) -> RenderableType:
     table.add_column(overflow="fold", max_width=min(width - 12, _WIDEST))
     table.add_row("wrong", Text(_sentence(finding.cause), style="bold"))
     table.add_row("evidence", Text(_sentence(finding.evidence)))
+    if finding.where:
+        table.add_row("where", Text("\n".join(finding.where)))
     table.add_row("remedy", Text(_sentence(finding.remedy)))
     return Group(Text(f"\n{mark} {finding.severity}: {finding.check}", style=style), table)
 

@@ -22,7 +22,12 @@ def test_the_fault_of_the_foreign_resnet_is_named_and_not_after_its_correction(
     status, out = doctor(capsys, *named, "--size", SIZE, "--games", games_file)
     assert status == 1  # these weights have learnt nothing, with or without the fault
     if load == "load":
-        assert "0.50 and 0.73" in findings(out)["read-out"].cause
+        named_by = findings(out)["read-out"]
+        assert "0.50 and 0.73" in named_by.cause
+        assert [line.split(": ", 1)[1] for line in named_by.where] == [
+            "def loss(self, raw: Tensor, target: Tensor) -> Tensor:",
+            "def win_prob_red(self, raw: Tensor) -> Tensor:",
+        ]
     else:
         assert "read-out" not in findings(out)
 

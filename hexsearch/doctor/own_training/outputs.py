@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from hexsearch.doctor.own_training.lines import Line
 from hexsearch.doctor.own_training.ways import Op
 
 _OUTCOMES = 128  # a value has at most so many numbers for each position
@@ -40,6 +41,11 @@ class Output:
     ways: tuple[tuple[Op, ...], ...] = ()
     node: Any = None
     factor: float = 1.0
+
+    @property
+    def lines(self) -> list[Line]:
+        """Lines of the losses that are computed from it, from the output on."""
+        return list(dict.fromkeys(op.line for way in self.ways for op in way if op.line))
 
     def add(self, gradient: Tensor) -> None:
         """Keep a gradient that was sent back, added to what was sent before."""

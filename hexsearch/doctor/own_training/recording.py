@@ -27,6 +27,7 @@ from torch.optim.optimizer import (
 )
 
 from hexsearch.doctor.own_training.gradients import fit, gradients_of, has_gradient
+from hexsearch.doctor.own_training.lines import Lines
 from hexsearch.doctor.own_training.moving import Moving
 from hexsearch.doctor.own_training.outputs import Graph, Output, hook_on, leaves_of, tensors_of
 from hexsearch.doctor.own_training.seen import Evaluations, SeenPass, SeenStep
@@ -54,7 +55,8 @@ class Recording:
         moving, evaluations: how far weights move; what is asked without a gradient.
         afterwards: modes in the first call with a gradient after an evaluation.
         plateaus: mode, figure, and rates before and after, of each ReduceLROnPlateau.step().
-        schedules, scale: of the learning rate; factor of the losses by a GradScaler.
+        schedules, lines: of the learning rate; of the user's code.
+        scale: factor of the losses by a GradScaler.
     """
 
     def __init__(self, size: int) -> None:
@@ -71,9 +73,8 @@ class Recording:
         self._depth, self._graph = 0, Graph()  # of the pass that goes on
         self._known: dict[int, str] = {}  # names of the weights
         self._weights: dict[str, nn.Parameter] = {}
-        self._sent: dict[str, Tensor] = {}
-        self._used: dict[str, Tensor] = {}  # of the step before
-        self.moving = Moving()
+        self._sent, self._used = dict[str, Tensor](), dict[str, Tensor]()  # used by the last step
+        self.moving, self.lines = Moving(), Lines()
         self._handles: list[Any] = []
         self._hooked: set[int] = set()
         self._sums: list[tuple[nn.Parameter, float]] = []  # of weights at first
@@ -106,10 +107,9 @@ class Recording:
 
     def _leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         self._depth = max(self._depth - 1, 0)
-        if self._depth or output is None or is_traced():
+        has_weights = any(True for _ in module.parameters())  # a loss as a module has none
+        if self._depth or output is None or is_traced() or not has_weights:
             return
-        if next(iter(module.parameters()), None) is None:
-            return  # a loss or an activation as a module
         returned = [(n, each) for n, each in tensors_of(output).items() if each.is_floating_point()]
         first = next(iter(tensors_of(inputs).values()), None)
         if first is None or not returned:

@@ -7,13 +7,17 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import wraps
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.utils import clip_grad
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from hexsearch.doctor.own_training.lines import Kind, Lines, remembered
 from hexsearch.doctor.own_training.recording import Recording
 from hexsearch.model.plugins import plugin_code
 
@@ -43,6 +47,7 @@ def record(train: Callable[..., Any], games: GamesOfTraining, name: str, size: i
         random.seed(0)
         np.random.seed(0)
         stack.enter_context(_schedules(recording))
+        stack.enter_context(_lines(recording.lines))
         with plugin_code(f"{name}:"), recording.watching(), _clips(recording):
             train(list(games))
     return recording
@@ -57,6 +62,7 @@ def _clips(recording: Recording) -> Iterator[None]:
         return
 
     def seen(*given: Any, **named: Any) -> Any:
+        recording.lines.note("clip")
         if recording.steps and not recording.late:  # no pass since the step
             recording.steps[-1].clipped_late = True
         return clip(*given, **named)
@@ -74,6 +80,7 @@ def _schedules(recording: Recording) -> Iterator[None]:
     step, begin = ReduceLROnPlateau.step, LRScheduler.__init__
 
     def begun(self: LRScheduler, *given: Any, **named: Any) -> None:
+        recording.lines.note("schedule")
         recording.schedules.append(self)
         begin(self, *given, **named)
 
@@ -91,3 +98,34 @@ def _schedules(recording: Recording) -> Iterator[None]:
     finally:
         ReduceLROnPlateau.step = step  # type: ignore[method-assign]
         LRScheduler.__init__ = begin  # type: ignore[method-assign]
+
+
+@contextmanager
+def _lines(lines: Lines) -> Iterator[None]:
+    """In this context it is noted which lines of the user take the parts of a step."""
+
+    def noting(owner: Any, name: str, kind: Kind) -> tuple[Any, str, Any]:
+        sound = getattr(owner, name)
+
+        @wraps(sound)
+        def noted(*given: Any, **named: Any) -> Any:
+            lines.note(kind)
+            return sound(*given, **named)
+
+        setattr(owner, name, noted)
+        return owner, name, sound
+
+    kept = [
+        noting(Optimizer, "__init__", "made"),
+        noting(Optimizer, "zero_grad", "cleared"),
+        noting(torch.autograd, "backward", "backward"),
+    ]
+    with ExitStack() as first:  # ends with the first step, since it takes time
+        first.enter_context(remembered())
+        handle = register_optimizer_step_post_hook(lambda *_: first.close())
+        try:
+            yield
+        finally:
+            handle.remove()
+            for owner, name, sound in kept:
+                setattr(owner, name, sound)

@@ -15,6 +15,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import Optimizer
 
 from hexsearch.doctor.own_training.gradients import how_changed, norm
+from hexsearch.doctor.own_training.lines import Line
 from hexsearch.doctor.own_training.outputs import Output
 
 _LEAST = 100  # rows of an evaluation
@@ -33,12 +34,14 @@ class SeenPass:
         outputs: what the network returned, with the gradients of the losses.
         resting: norms and dropouts that were in eval mode, by their classes.
         in_use: norms and dropouts of the network.
+        line: where the network is called.
     """
 
     planes: Tensor
     outputs: list[Output] = field(default_factory=list)
     resting: tuple[str, ...] = ()
     in_use: int = 0
+    line: Line | None = field(default_factory=Line.here)
 
     @classmethod
     def of_modes(cls, module: nn.Module) -> SeenPass:
@@ -81,6 +84,7 @@ class SeenStep:
         listed: class and attribute of a module that holds weights of `unheld` in a plain list or
             dict; looked for in the first step.
         dropped: how many times gradients were computed and cleared since the step before.
+        line: where it is taken.
     """
 
     optimiser: str
@@ -104,6 +108,7 @@ class SeenStep:
     clipped_late: bool = False
     listed: str = ""
     dropped: int = 0
+    line: Line | None = field(default_factory=Line.here)
 
     @classmethod
     def of(
@@ -152,10 +157,12 @@ class Evaluations:
         parts: planes of the passes of the last evaluation, which may look at several sets of
             games in turn.
         after: number of rows that were trained on before it.
+        line: where the network was asked first.
     """
 
     def __init__(self) -> None:
         self.parts: list[Tensor] = []
+        self.line: Line | None = None
         self.after = 0
         self._first: list[Tensor] = []
         self._last: deque[Tensor] = deque()
@@ -166,6 +173,7 @@ class Evaluations:
         modal = [m for m in module.modules() if isinstance(m, _BatchNorm | _DropoutNd)]
         if any(m.training for m in modal):
             return
+        self.line = self.line or Line.here()
         kept = planes.detach()[:_MOST].clone()
         self._rows += len(planes)
         if sum(map(len, self._first)) < _MOST:

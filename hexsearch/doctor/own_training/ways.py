@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from hexsearch.doctor.own_training.lines import Line
 
 _VIEWS = ("View", "Reshape", "Squeeze", "Unsqueeze", "Select", "Slice", "Flatten", "Permute", "T")
 _WAYS, _CALLS, _DEPTH = 8, 20_000, 60  # ways of one output, nodes that are visited, and their depth
@@ -19,11 +21,12 @@ _LAST = 1 << 63  # dimensions counted from the end are stored as large numbers
 
 @dataclass(frozen=True)
 class Op:
-    """An operation: its name in autograd without `Backward`, its dimension, its nearest limit."""
+    """An operation: its name in autograd without `Backward`, dimension, nearest limit, line."""
 
     name: str
     dim: int | None
     limit: float | None = None
+    line: Line | None = field(default=None, compare=False)
 
 
 def op_of(node: Any) -> Op:
@@ -34,7 +37,8 @@ def op_of(node: Any) -> Op:
     ends = [getattr(node, f"_saved_{end}", None) for end in _ENDS]
     limits = [abs(float(end)) for end in ends if isinstance(end, int | float)]
     name = node.name().split("Backward")[0]
-    return Op(name, dim if isinstance(dim, int) else None, min(limits, default=None))
+    dim, limit = dim if isinstance(dim, int) else None, min(limits, default=None)
+    return Op(name, dim, limit, Line.of_node(node))
 
 
 def scale_of(losses: Sequence[Tensor]) -> float:
