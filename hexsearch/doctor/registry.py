@@ -49,6 +49,7 @@ from hexsearch.doctor.checks.own_training import outputs as own_outputs
 from hexsearch.doctor.checks.own_training import steps as own_steps
 from hexsearch.doctor.checks.training import (
     configured,
+    first_weights,
     flat_planes,
     losses,
     modules,
@@ -104,6 +105,7 @@ CHECKS: tuple[Check, ...] = (
     Check("randomness", "quick", ("finite", "samples"), randomness.check_randomness),
     Check("modes", "quick", ("finite", "samples"), train_mode.check_train_mode),
     Check("seeds", "quick", ("watched",), seeds.check_seeds),
+    Check("initial weights", "quick", ("watched",), first_weights.check_first_weights),
     Check("first answers", "quick", ("samples",), seeds.check_first_answers),
     Check("settings of modules", "quick", ("watched",), structure.check_settings),
     Check("what is read", "quick", ("finite", "samples"), reading.check_reading),

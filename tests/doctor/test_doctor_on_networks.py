@@ -40,7 +40,7 @@ def test_a_sound_checkpoint_gets_no_error(
         out["checks"]
     )
     for finding in out["findings"]:
-        assert set(finding) == {"check", "severity", "evidence", "cause", "remedy"}
+        assert set(finding) == {"check", "severity", "evidence", "cause", "remedy", "where"}
 
 
 def test_a_network_that_learned_from_a_search_is_judged_by_games_without_one(

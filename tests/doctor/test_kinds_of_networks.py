@@ -78,7 +78,11 @@ CASES: dict[str, tuple[Inject, str, dict[str, Any]]] = {
     "value times 0.05": (in_part("value_head", after=lambda x: x / 20), "is 0.05 times", {}),
     "other layers": (in_network(in_depth), "divided into .* groups", {}),
     "planes times 255": (in_part("trunk", before=lambda x: 255 * x), "255 times the right", {}),
-    "values rolled": (in_part("value_head", after=lambda x: x.roll(1)), "values of a batch", {}),
+    "values rolled": (
+        in_part("value_head", after=lambda x: x.roll(1)),
+        "each value is that of the row 1 places earlier",
+        {},
+    ),
     "never negative": (in_part("value_head", after=torch.abs), "which are never negative", {}),
 }
 

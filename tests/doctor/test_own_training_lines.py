@@ -94,9 +94,8 @@ def test_graphs_remember_lines_in_the_first_step_alone(played: GameArchive) -> N
             planes, cells, won = batch(rows, drawn(rows))
             kept.append(torch.is_anomaly_enabled())
             policy, raw = net(planes)
-            loss = functional.cross_entropy(policy, cells) + bce(raw, won)
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(functional.cross_entropy(policy, cells) + bce(raw, won))
             optimiser.step()
 
     findings(played, train, Play())

@@ -62,8 +62,7 @@ def check_labels(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             f"winners are written wrongly: {told}"
             if told
             else "the winner is written the other way round in these files, or in part of them",
-            "exchange the winners' letters in these files and import them again; refused games are "
-            "not used in training",
+            "exchange the winners' letters there and import again; refused games are not used",
             root="recorded" if told else "",
         )
 
@@ -90,13 +89,7 @@ def _wrong_winners(archive: GameArchive, wrong: NDArray[np.int64]) -> Finding:
         return _unfinished(archive, some, f"{evidence}; in {nobody.mean():.0%} of them nobody has")
     reading = other_reading(archive, np.flatnonzero(archive.finished == 0).astype(np.int64))
     if reading and not archive.finished[wrong].any():
-        return Finding.error(
-            "labels",
-            evidence,
-            f"games are read wrongly: {reading}",
-            "compare one such game with its source, correct how it is read, and import it again",
-            root="recorded",
-        )
+        return _read_wrongly(evidence, reading)
     unlike = unlike_winners(archive, wrong)
     if unlike:
         return Finding.error(
@@ -116,6 +109,16 @@ def _wrong_winners(archive: GameArchive, wrong: NDArray[np.int64]) -> Finding:
     )
 
 
+def _read_wrongly(evidence: str, reading: str, some: str = "") -> Finding:
+    return Finding.error(
+        "labels",
+        evidence,
+        f"games are read wrongly{some}: {reading}",
+        "compare one such game with its source, correct how it is read, and import it again",
+        root="recorded",
+    )
+
+
 def _unfinished(archive: GameArchive, games: NDArray[np.int64], evidence: str) -> Finding:
     """The finding for games that are marked as finished, and in which nobody has connected."""
     moved = moved_cells(archive, games)
@@ -126,6 +129,10 @@ def _unfinished(archive: GameArchive, games: NDArray[np.int64], evidence: str) -
             f"moves are read wrongly: {moved}",
             "correct the number of the first cell, and import the games again",
         )
+    if reading := other_reading(archive, games):
+        is_part = (archive.finished == 1).sum() > 1.5 * len(games)
+        some = " in part of the games" if is_part else ""
+        return _read_wrongly(f"{evidence}; read otherwise, nearly all winners have", reading, some)
     return Finding.error(
         "labels",
         evidence,

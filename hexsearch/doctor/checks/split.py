@@ -19,6 +19,29 @@ _SURE = 5.0  # errors of a drawn share that are not chance
 _ENDS, _LONG, _SAME_ENDS = 20_000, 8, 0.1  # games looked at, their least length, accepted share
 
 
+def _ends_that_are_missing(dataset: Dataset) -> str:
+    """In words, which plies of each validation game are left out; empty if they differ by game."""
+    positions, archive = dataset.validation, dataset.archive
+    games = positions.games.astype(np.int64)
+    if set(games.tolist()) != set(dataset.validation_games.tolist()):
+        return ""
+    begin = positions.first.astype(np.int64)
+    missing_first = begin - archive.setups[games].astype(np.int64)
+    missing_last = archive.lengths_of(games) - (begin + positions.counts.astype(np.int64) - 1)
+    told = [
+        f"the {which} position{'s' if plies[0] > 1 else ''} of each game"
+        + (f" ({plies[0]} of them)" if plies[0] > 1 else "")
+        for which, plies in (("first", missing_first), ("last", missing_last))
+        if plies[0] > 0 and (plies == plies[0]).all()
+    ]
+    if not told:
+        return ""
+    return (
+        f"validation leaves out {' and '.join(told)}: a range of plies begins too late or ends too "
+        "early (off by one); where training draws from the same ranges, it never sees them either"
+    )
+
+
 def _left_out(pipeline: ExaminedPipeline, train: NDArray[np.int64]) -> Iterator[Finding]:
     """Report training games without a position, and validation positions that are left out."""
     dataset = needed(pipeline.dataset)
@@ -27,7 +50,8 @@ def _left_out(pipeline: ExaminedPipeline, train: NDArray[np.int64]) -> Iterator[
         yield Finding.error(
             "split",
             f"validation has {len(dataset.validation):,} positions, but its games have {every:,}",
-            "validation leaves part of the positions out, or uses other games than its own",
+            _ends_that_are_missing(dataset)
+            or "validation leaves part of the positions out, or uses other games than its own",
             "validate on every position of the validation games",
         )
     part, cap = len(dataset.games("validation")), dataset.config.validation_games

@@ -1,12 +1,14 @@
-"""Checks whether training steps see the positions that belong to their cursor."""
+"""Checks whether training steps see what belongs to their cursor, however batches are cut."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 
 from hexsearch.data.batch import Batch
+from hexsearch.data.read_ahead import ReadAhead
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.watching import WatchedTrial
 
@@ -18,6 +20,10 @@ def cursor_findings(trial: WatchedTrial) -> Iterator[Finding]:
     size = trial.config.batch_size
     steps = [step for step in trial.steps if len(step.batch) == size]
     cursors = [round(step.progress * trial.max_positions) for step in steps]
+    least = min((int(each) for each in np.diff(cursors)), default=size)
+    if least >= 2 * size:
+        yield _counted(cursors, size, least)
+        return
     for step, cursor in zip(steps, cursors, strict=True):
         if same_positions(step.batch, trial.stream.batch(cursor, size)):
             continue
@@ -43,6 +49,97 @@ def cursor_findings(trial: WatchedTrial) -> Iterator[Finding]:
             root="continued",
         )
         return
+
+
+def _counted(cursors: list[int], size: int, grown: int) -> Finding:
+    return Finding.error(
+        "batches",
+        f"after steps with batches of {size:,} positions the count of positions seen is "
+        f"{', '.join(f'{c:,}' for c in cursors[:4])}",
+        f"the count of positions seen (the cursor) grows by {grown:,} with each batch of {size:,}, "
+        f"so positions are counted {grown / size:g} times: the batches between are skipped, and "
+        "training and its schedule end too early",
+        "count each batch once, by its number of positions",
+        root="continued",
+    )
+
+
+def piece_findings(trial: WatchedTrial) -> Iterator[Finding]:
+    """Compare batches that are built ahead, or that begin elsewhere, with the same built alone."""
+    size, stream = trial.config.batch_size, trial.stream
+    alone, cut = stream.batch(size, size), stream.batch(0, 2 * size).rows(slice(size, 2 * size))
+    # Draws with replacement may depend on the batch. A part of a mixture counts its own samples.
+    if len(stream.positions.phase_at(0).sets) > 1 and not same_positions(alone, cut):
+        other = float(((alone.game != cut.game) | (alone.ply != cut.ply)).float().mean())
+        yield Finding.error(
+            "stream",
+            f"of the samples from number {size:,} on {other:.0%} are other positions if the batch "
+            f"begins at {size:,} than if it begins at 0",
+            "which positions are drawn depends on how the stream is cut into batches: a part of "
+            "the curriculum counts from the beginning of the batch (its cursor, or the first row) "
+            "and not by its own number of samples, so positions are skipped or come again",
+            "let each sample depend on the seed and on its own number alone",
+            root="stream",
+        )
+        return
+    borders = [phase.start // size * size for phase in stream.positions.phases[1:]]
+    for begin in (0, *(each for each in borders if each >= size)):
+        before = max(begin - size, 0)  # what is built ahead begins there
+        built = ReadAhead(stream, trial.execution.show)
+        built.batch(before, size)
+        ahead, alone = built.batch(before + size, size), stream.batch(before + size, size)
+        if other_columns(alone, stream.batch(before + size, size)):
+            return  # they differ from call to call
+        if same_positions(ahead, alone) and (names := other_columns(ahead, alone)):
+            yield _other_piece(names, ahead, stream.batch(before, size), before + size, begin > 0)
+            return
+
+
+def _other_piece(
+    names: list[str], ahead: Batch, first: Batch, cursor: int, is_border: bool
+) -> Finding:
+    """Columns of a batch that was cut from a larger one are not its own."""
+    kept = set(names) - set(other_columns(ahead, first))
+    whose = "those of the first rows of what was built ahead (a column is not cut with the others)"
+    if not kept and is_border:
+        whose = (
+            "as if the phase before went on: what is built ahead runs across the border of two "
+            "phases, and gets the weights and settings of the first"
+        )
+    elif not kept:
+        whose = "other ones"
+    return Finding.error(
+        "stream",
+        f"of the batch from position {cursor:,} on {', '.join(names)} differ between the one "
+        "that training fetches, a piece of several that are built ahead, and the same positions "
+        "built alone",
+        f"{', '.join(names)} of training batches do not belong to their positions: they are "
+        f"{whose}",
+        "cut all columns of a batch alike, and build nothing ahead across the border of a phase",
+        root="stream",
+    )
+
+
+def other_columns(one: Batch, other: Batch) -> list[str]:
+    """Names of columns and auxiliary targets that differ."""
+    pairs = {name: (each, other.columns()[name]) for name, each in one.columns().items()}
+    pairs |= {
+        f"targets of auxiliary head {name}": (each, other.auxiliary[name])
+        for name, each in one.auxiliary.items()
+        if name in other.auxiliary
+    }
+    return [name.replace("_", " ") for name, (a, b) in pairs.items() if not torch.equal(a, b)]
+
+
+def place_of(trial: WatchedTrial, batch: Batch, cursor: int) -> str:
+    """In words, which batch of the stream it is in place of that of its cursor; else empty."""
+    off = _offset(trial, batch, cursor, len(batch))
+    if off is None:
+        return ""
+    begun = (
+        "the first one: the stream begins anew" if off == -cursor else f"that of {cursor + off:,}"
+    )
+    return f"it sees another batch, {begun}"
 
 
 def _offset(trial: WatchedTrial, batch: Batch, cursor: int, size: int) -> int | None:

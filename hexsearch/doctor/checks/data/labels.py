@@ -12,7 +12,11 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.boards.adjacency import other_winners
 from hexsearch.doctor.hypotheses.boards.policy_targets import target_scores
 from hexsearch.doctor.hypotheses.general.orders import reordered_within
-from hexsearch.doctor.hypotheses.general.partial_labels import other_smoothing, partial_rule
+from hexsearch.doctor.hypotheses.general.partial_labels import (
+    of_other_games,
+    other_smoothing,
+    partial_rule,
+)
 from hexsearch.doctor.hypotheses.general.regions import trend
 from hexsearch.doctor.hypotheses.general.relations import determined
 from hexsearch.doctor.hypotheses.labels import (
@@ -109,17 +113,18 @@ def _cause(
             f"labels are {how} within each {group}: each {group} has the right number of wins, and "
             "a label is that of another position"
         ), True
-    if alone and not (alone == _GAME and by_game(wrong, truth.game)):
+    clear: Flags = compared.images.sum(axis=1) == 1  # of the others wrong labels may look right
+    in_games = by_game(wrong[clear], truth.game[clear])
+    if alone and not (alone == _GAME and in_games):
         return f"the label depends on {alone} alone, and not on the winner of its own game", False
     if part:
         return part, False
     if rule := _other_rule(compared):
         return f"{rule}, which differs from the winner of the game in part of the games", False
-    if by_game(wrong, truth.game):
-        return (
-            f"labels are inverted in whole games, in {random_share(wrong)} of the positions",
-            False,
-        )
+    if in_games:
+        return of_other_games(
+            needed(pipeline.dataset).train_games, truth.rows(clear), wrong[clear]
+        ), False
     if not place.startswith(("in a random share", "only")):
         return f"labels are inverted {place}", False
     course = trend(wrong[known], {n: c[known] for n, c in compared.numbers.items()})

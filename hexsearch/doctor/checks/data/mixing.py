@@ -19,6 +19,7 @@ _GAP = 0.05  # largest accepted difference of two distribution functions
 # The same by the root of the samples, for positions and for games.
 _SURE, _SURER = 2.4, 3.0
 _BATCHES = 12  # consecutive batches that a comparison of their mixtures needs
+_LEAST_OF_BATCH = 8  # positions that are alike by chance once in a hundred batches
 _RARE_SHARE = 0.6  # share of a symmetry, in that of the commonest, that is no chance
 _SYMMETRIES = ("as they are", "turned", "with colours exchanged", "turned, colours exchanged")
 Feature = Callable[[Ints, Ints], NDArray[np.bool_]]
@@ -215,12 +216,24 @@ def augmentation_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return  # check `training labels` reports it
     known = compared.truth.boards.any(axis=(1, 2)) & (compared.images.sum(axis=1) == 1)
     turned = (compared.symmetry % 2 == 1)[known]
+    size = needed(pipeline.samples).batch_size
+    batch = (np.arange(len(known)) // size)[known]
     if known.sum() >= 200 and not 0.3 < turned.mean() < 0.7:
         yield Finding.warning(
             "batches",
             f"{turned.mean():.0%} of {known.sum():,} training positions are turned by 180 degrees; "
             "with augmentation it should be half of them",
             "augmentation is switched on, but applies no symmetry, or always the same one",
+            "draw a random symmetry for each sample",
+        )
+        return
+    if known.sum() >= 200 and _alike(turned, batch):
+        yield Finding.warning(
+            "batches",
+            f"in each of {batch.max() + 1} batches of {size} training positions either all are "
+            "turned by 180 degrees or none is",
+            "augmentation draws one symmetry for a whole batch and not one for each position, so a "
+            "batch shows one orientation only",
             "draw a random symmetry for each sample",
         )
         return
@@ -237,3 +250,11 @@ def augmentation_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "bit decides on the half turn and on the exchange of colours, for instance)",
             "draw one of the four symmetries for each sample, by two independent bits",
         )
+
+
+def _alike(turned: NDArray[np.bool_], batch: Ints) -> bool:
+    """Whether in each batch all positions are turned or none is."""
+    sizes = np.bincount(batch)
+    own = np.bincount(batch, turned) / np.maximum(sizes, 1)
+    whole = sizes >= _LEAST_OF_BATCH
+    return bool(whole.sum() > 1) and bool(np.isin(own[whole], (0.0, 1.0)).all())

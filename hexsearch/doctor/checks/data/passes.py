@@ -11,7 +11,7 @@ import torch
 
 from hexsearch.data.batch import Batch
 from hexsearch.doctor.checks.data.columns import check_columns, check_finished
-from hexsearch.doctor.checks.data.cursors import same_positions
+from hexsearch.doctor.checks.data.cursors import piece_findings, same_positions
 from hexsearch.doctor.checks.data.labels import check_labels, check_targets
 from hexsearch.doctor.checks.data.positions import check_boards
 from hexsearch.doctor.findings import Finding
@@ -55,6 +55,9 @@ def check_stream(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 root="stream",
             )
             return
+    pieces = list(piece_findings(trial))
+    if pieces and not any(True for _ in _of_samples(pipeline)):  # else it is told already
+        yield from pieces
     yield from _same_plies(pipeline)
     yield from _later(pipeline, total, size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,8 +15,10 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.truth import Ints
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
-_DRAWN, _DRAWN_LEAST = 2048, 512  # positions of each phase that are looked at, and at least
-_FAR, _NEAR = 0.12, 0.05  # distance of two distributions that differ, and of two that are one
+_DRAWN, _FIRST, _DRAWN_LEAST = 2048, 128, 100  # positions of each phase, its first ones, at least
+# Distance of two distributions that differ, and of two that are one; by the root of the samples.
+_FAR, _NEAR, _FAR_OF_FEW, _NEAR_OF_FEW = 0.12, 0.05, 2.2, 1.4
+_MOSTLY = 0.8  # share of what is drawn too often that one number of plies has
 _ALWAYS = 16.0  # expected number of samples of which one at least is drawn, but for chance
 _MOST_GAMES = 2000  # of which the positions are counted
 Shares = NDArray[np.float64]
@@ -45,12 +48,14 @@ def rule_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     phases = [] if stream.curriculum.name == "all" else _phases(stream.curriculum)
     archive, games = stream.builder.archive, _some_games(pipeline)
     expected = [_by_plies(archive, games, phase.parts) for phase in phases]
-    for number, phase in enumerate(phases):
+    for number, phase in [*enumerate(phases), *enumerate(_beginnings(phases))]:
+        if phase.samples < _DRAWN_LEAST:
+            continue
         start, parts, found = phase.start, phase.parts, _drawn(pipeline, phase)
         several = len(parts) > 1 and len(phases) == 1
-        if _distance(found, expected[number]) < (_NEAR if several else _FAR):
+        if _distance(found, expected[number]) < (_NEAR if several else _far(phase)):
             continue
-        told = _other_rule(archive, games, found, number, expected, parts)
+        told = _other_rule(archive, games, found, number, expected, phase)
         if told:
             yield Finding.error(
                 "batches",
@@ -72,6 +77,8 @@ def missing_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """
     stream = needed(pipeline.stream)
     for phase in _phases(stream.curriculum):
+        if phase.samples < _DRAWN_LEAST:
+            continue
         expected = _by_plies(stream.builder.archive, _some_games(pipeline), phase.parts)
         found, start = _drawn(pipeline, phase), phase.start
         never = np.flatnonzero((found == 0) & (expected * phase.samples > _ALWAYS))
@@ -83,22 +90,61 @@ def missing_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 "batches",
                 f"none of {phase.samples:,} training positions is {plies} plies from the end of "
                 f"its game; in curriculum '{stream.curriculum.name}' {share:.1%} are",
-                f"{final} are never trained on: the range of plies that is drawn from ends too "
+                _odd_range(phase, never)
+                or f"{final} are never trained on: the range of plies that is drawn from ends too "
                 "early or begins too late (off by one)",
                 "draw from every ply that the curriculum names, the last position included",
             )
             return
-        if _distance(found, expected) > _FAR:
+        if _distance(found, expected) > _far(phase):
             yield Finding.error(
                 "batches",
                 f"from position {start:,} of the stream on, the number of plies to the end is "
                 f"{_mean(found):.1f} on average; by curriculum '{stream.curriculum.name}' it is "
                 f"{_mean(expected):.1f}",
-                "positions are not those that the curriculum names: its plies, its shares or its "
-                "phases are others",
+                _excess(found, expected)
+                or "positions are not those that the curriculum names: its plies, its shares or "
+                "its phases are others",
                 "draw from the plies that the curriculum names, by its shares",
             )
             return
+
+
+def _odd_range(phase: _Phase, never: Ints) -> str:
+    """In words, that `last_k` takes an odd number of plies; empty if it does not."""
+    rule = phase.parts[0].rule
+    if phase.parts[0].name != "last_k" or rule.k % 2 == 0 or list(never) != [rule.k + 1]:
+        return ""
+    return (
+        f"last_k with k = {rule.k} draws from the last {rule.k} plies, an odd number, and not from "
+        f"{rule.k + 1}: the winner is to move more often than the loser (or less often), so "
+        "the side to move tells the winner"
+    )
+
+
+def _excess(found: Shares, expected: Shares) -> str:
+    """In words, the one distance to the end that is drawn too often; empty if several are."""
+    more = np.maximum(found - expected, 0.0)
+    most = int(more.argmax())
+    if more[most] < _FAR or more[most] < _MOSTLY * more.sum():
+        return ""
+    where = (
+        "the last position of each game" if most == 0 else f"positions {most} plies from the end"
+    )
+    return (
+        f"{where} is drawn far too often ({found[most]:.0%} of the samples, by the curriculum "
+        f"{expected[most]:.0%}): plies beyond the end of the range are cut off at its end (a limit "
+        "or clip) and not wrapped around or drawn again"
+    )
+
+
+def _beginnings(phases: Sequence[_Phase]) -> list[_Phase]:
+    """The first samples of each phase, where another border shows."""
+    return [replace(phase, samples=min(phase.samples, _FIRST)) for phase in phases]
+
+
+def _far(phase: _Phase) -> float:
+    return max(_FAR, _FAR_OF_FEW / math.sqrt(phase.samples))
 
 
 def _some_games(pipeline: ExaminedPipeline) -> Ints:
@@ -116,7 +162,7 @@ def _drawn(pipeline: ExaminedPipeline, phase: _Phase) -> Shares:
 
 
 def _phases(curriculum: CurriculumConfig) -> list[_Phase]:
-    """The phases that are long enough to be looked at; none if their rules name stages.
+    """The phases of a curriculum; none if their rules name stages.
 
     The borders of stages depend on the data set's settings.
     """
@@ -133,7 +179,7 @@ def _phases(curriculum: CurriculumConfig) -> list[_Phase]:
             samples = _DRAWN if phase.until is None else min(phase.until - start, _DRAWN)
             phases.append(_Phase(start, samples, [part for part in parts if part.share > 0]))
             start = phase.until or start
-        return [phase for phase in phases if phase.samples >= _DRAWN_LEAST]
+        return phases
     return [_Phase(0, _DRAWN, [_Part(curriculum.name, curriculum, 1.0)])]
 
 
@@ -199,21 +245,22 @@ def _other_rule(
     found: Shares,
     number: int,
     expected: Sequence[Shares],
-    parts: Sequence[_Part],
+    phase: _Phase,
 ) -> str:
     """In words, the rule by which positions are drawn in place of those of a phase."""
+    parts, near = phase.parts, max(_NEAR, _NEAR_OF_FEW / math.sqrt(phase.samples))
     for other, shares in enumerate(expected):
-        if other != number and _distance(found, shares) < _NEAR:
+        if other != number and _distance(found, shares) < near:
             return (
                 f"phase {number + 1} of the curriculum does not begin where it is configured: the "
                 f"positions are those of phase {other + 1} (phases are chosen by another count, "
-                "such as that of steps, or in another order)"
+                "such as that of steps, `until` is taken for a length, or the order is another)"
             )
     rule = parts[0]
     own = [part.share for part in parts]
     for turned in (own[::-1], [0.0] * (len(parts) - 1) + [1.0]) if len(parts) > 1 else ():
         exchanged = [replace(part, share=share) for part, share in zip(parts, turned, strict=True)]
-        if _distance(found, _by_plies(archive, games, exchanged)) < _NEAR:
+        if _distance(found, _by_plies(archive, games, exchanged)) < near:
             told = ", ".join(f"{part.share:.0%} from {part.name}" for part in exchanged)
             return (
                 "the shares of the parts are exchanged, or one of them is ignored (mix_all and "
@@ -232,12 +279,12 @@ def _other_rule(
             return "the parts of the mixture are drawn equally often, whatever shares they have"
     if rule.name == "last_k" and len(parts) == 1:
         first = _of_rule(archive, games, rule, from_start=True)
-        if _distance(found, first) < _NEAR:
+        if _distance(found, first) < near:
             return (
                 "curriculum last_k draws the first plies of each game (openings, counted from the "
                 "start) in place of the last ones"
             )
     everything = _of_rule(archive, games, _Part("all", RuleConfig(), 1.0))
-    if _distance(found, everything) < _NEAR:
+    if _distance(found, everything) < near:
         return f"curriculum {rule.name} has no effect: all positions of the games are drawn"
     return ""

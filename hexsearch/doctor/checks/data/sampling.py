@@ -168,7 +168,10 @@ def _same_batches(keys: Ints, batch_size: int) -> Iterator[Finding]:
         yield Finding.error(
             "batches",
             f"{sum(equal)} of {len(equal)} batches have exactly the positions of the batch before",
-            "the cursor does not advance: training gets one batch again and again",
+            "each batch comes twice, one after the other (two workers that draw one stream, for "
+            "instance), so as many positions are never seen"
+            if equal == [number % 2 == equal.index(True) % 2 for number in range(len(equal))]
+            else "the cursor does not advance: training gets one batch again and again",
             "choose each batch by the number of positions seen so far",
         )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
-import torch
-
+from hexsearch.data.batch import Batch
+from hexsearch.doctor.checks.data.cursors import other_columns, place_of, same_positions
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.watching import WatchedTrial, resting_modules
 from hexsearch.errors import TrialError
@@ -29,9 +30,11 @@ def continued_findings(trial: WatchedTrial, again: Trial) -> Iterator[Finding]:
         each.network.register_forward_pre_hook(lambda n, _: resting.append(resting_modules(n)))
         for each in (trial, again)
     ]
+    cursor, batches = trial.positions_seen, list[Batch]()
     try:
         for each in (trial, again):
-            each.train_to(each.positions_seen + size)
+            with _noting(each, batches):
+                each.train_to(each.positions_seen + size)
     except TrialError:
         return  # check `steps` reports a training that diverges
     finally:
@@ -62,11 +65,8 @@ def continued_findings(trial: WatchedTrial, again: Trial) -> Iterator[Finding]:
         for a, b in zip(trial.network.parameters(), again.network.parameters(), strict=True)
     ]
     if max(moved, default=0.0) > _SAME:
-        same = torch.equal(trial.next_batch().planes, again.next_batch().planes)
-        what = (
+        what = _other_batch(trial, batches, cursor) or (
             "positions are the same, so gradients, random numbers or the optimiser are not"
-            if same
-            else "it sees other positions"
         )
         yield _finding(
             "after one more step the weights of a restored trial differ from those of the trial "
@@ -74,6 +74,33 @@ def continued_findings(trial: WatchedTrial, again: Trial) -> Iterator[Finding]:
             "moments and rates",
             f"a resumed training takes other steps than one that was not interrupted: {what}",
         )
+
+
+@contextmanager
+def _noting(trial: Trial, batches: list[Batch]) -> Iterator[None]:
+    """In this context the batches of a trial's steps are noted."""
+    sound = trial.train_on
+
+    def train_on(batch: Batch) -> None:
+        batches.append(batch)
+        sound(batch)
+
+    trial.train_on = train_on  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del trial.train_on
+
+
+def _other_batch(trial: WatchedTrial, batches: list[Batch], cursor: int) -> str:
+    """In words, how the batches of two steps differ; empty if they do not."""
+    if len(batches) != 2:
+        return "" if not batches else "it takes another number of batches"
+    own, other = batches
+    if not same_positions(own, other):
+        return place_of(trial, other, cursor) or "it sees other positions"
+    names = other_columns(own, other)
+    return f"{', '.join(names)} of the same positions are other ones" if names else ""
 
 
 def _rates(trial: Trial) -> list[float]:

@@ -31,20 +31,21 @@ def by_rows(respond: Respond, planes: Tensor, spread: Spread) -> str:
 
 def _rows_of(together: Tensor, alone: Tensor, close: float) -> str:
     """The same for outputs [P, K] of a batch and of its rows alone."""
-    gaps = torch.cdist(together, alone) / together.shape[1] ** 0.5
-    source = gaps.argmin(dim=1)
-    known = gaps.min(dim=1).values < close
-    rows, right = torch.arange(len(together)), gaps.diagonal() < close
+    exact = "donot_use_mm_for_euclid_dist"  # products lose digits, on some processors more
+    gaps = torch.cdist(together, alone, compute_mode=exact) / together.shape[1] ** 0.5
+    fits = gaps < close  # rows with nearly equal outputs fit several
+    known = fits.any(dim=1)
+    rows, right = torch.arange(len(together)), fits.diagonal()
     if bool(right.all()):
         return ""  # the other positions move an answer by less than what tells rows apart
     if float(known.float().mean()) > _MATCHED:
-        lags = rows - source
-        if float((source == rows.flip(0)).float().mean()) > _MATCHED:
+        if float(fits[rows, rows.flip(0)].float().mean()) > _MATCHED:
             return "the answers of a batch come back in reverse order: each is that of another row"
-        usual = int((lags % len(lags)).mode().values)
-        if usual and float((lags % len(lags) == usual).float().mean()) > _MATCHED:
-            return f"each answer is that of the row {usual} places earlier"
-        if usual:
+        lagging = torch.stack([fits[rows, (rows - n) % len(rows)] for n in range(len(rows))])
+        share, usual = lagging.float().mean(dim=1).max(dim=0)
+        if int(usual) and float(share) > _MATCHED:
+            return f"each answer is that of the row {int(usual)} places earlier"
+        if int(usual):
             return "the answers of a batch come back in another order: each is that of another row"
     wrong = (~right).numpy()
     place = region(wrong, {"row in the batch": rows.numpy()})

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hexsearch.analysis.predictor import in_eval_mode
+from hexsearch.doctor.checks.training.first_weights import first_weights
 from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.networks import take
@@ -268,9 +269,30 @@ def _unused_weights(trial: WatchedTrial) -> Iterator[Finding]:
                 "what is read",
                 f"{len(unused)} of {count} weights of the {in_words(owner)}, such as {unused[0]}, "
                 f"have a gradient of exactly 0 in {len(steps)} steps",
-                f"part of the {in_words(owner)} is frozen or not used: it is detached, under "
+                _begun_at_zero(trial, owner)
+                or f"part of the {in_words(owner)} is frozen or not used: it is detached, under "
                 "no_grad(), dead, or left out in forward()",
                 "look for detach(), no_grad() and unused layers; remove layers that are not used",
                 root="unread",
             )
             return
+
+
+def _begun_at_zero(trial: WatchedTrial, owner: str) -> str:
+    """In words, two layers behind each other that both begin at 0; empty if there are none."""
+    zero = [n for n, first in first_weights(trial, owner).items() if not bool(first.any())]
+    layers = [n for n in zero if n.endswith("weight")]
+    pairs = [
+        (one, other)
+        for one in layers
+        for other in layers
+        if one < other and one.rsplit(".", 2)[0] == other.rsplit(".", 2)[0]
+    ]
+    if not pairs:
+        return ""
+    one, other = pairs[0]
+    return (
+        f"{one} and {other} both begin at 0 (a layer and the scale behind it): the gradient of "
+        f"each is multiplied by the other, so neither ever changes, and {len(pairs)} such "
+        f"branch(es) of the {in_words(owner)} never learn"
+    )

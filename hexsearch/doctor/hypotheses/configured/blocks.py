@@ -219,6 +219,14 @@ def other_steps(steps: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         if step == "act":
             words = f"its {order[steps[:place].count('act')]} activation"
         yield f"{words} is left out", [*steps[:place], *steps[place + 1 :]]
+    for place, step in enumerate(steps):
+        for other in names:
+            if other != step and other[:-1] == step[:-1] and other in steps:
+                yield (
+                    f"{names[other]} is applied in place of {names[step]}, too (one layer twice, "
+                    "and the other is never used)",
+                    [*steps[:place], other, *steps[place + 1 :]],
+                )
     for place, (some, other) in enumerate(pairwise(steps)):
         exchanged = [*steps[:place], other, some, *steps[place + 2 :]]
         yield f"{names[other]} comes before {names[some]}", exchanged

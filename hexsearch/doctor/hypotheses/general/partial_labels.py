@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from hexsearch.doctor.hypotheses.labels import affected
+from hexsearch.doctor.hypotheses.labels import affected, random_share
 from hexsearch.doctor.hypotheses.table import Flags
 from hexsearch.doctor.hypotheses.truth import Ints, Truth
 from hexsearch.doctor.samples import TrainingSamples
@@ -16,6 +16,7 @@ from hexsearch.game.board import RED
 Floats = NDArray[np.float32]
 _NEARLY_ALL, _SAME = 0.99, 1e-3
 _FEW = 20  # wrong labels that are needed
+_ALL, _NEAR_HALF = 0.97, 0.08  # share of labels that a rule gives; share of wrong ones by chance
 
 
 def partial_rule(samples: TrainingSamples, truth: Truth, symmetry: Ints, wrong: Flags) -> str:
@@ -103,3 +104,29 @@ def other_smoothing(samples: TrainingSamples, truth: Truth, symmetry: Ints, wron
         if (np.abs(told - samples.target) < _SAME)[wrong].mean() > _NEARLY_ALL:
             return f"the curriculum's stage_smoothing is applied wrongly: {words}"
     return ""
+
+
+def of_other_games(train_games: Ints, truth: Truth, wrong: Flags) -> str:
+    """In words, whose results games have that are wrong in all of their positions.
+
+    Args:
+        train_games: numbers of the training games in the archive.
+        truth, wrong: [B] positions, and whether the label of each is wrong.
+    """
+    winners = truth.archive.winners == RED
+    place = np.searchsorted(train_games, truth.game)
+    for words, index in (
+        ("the number of each game among the training games", place),
+        ("that number from the end on", len(train_games) - 1 - place),
+    ):
+        if (winners[index] == (truth.red_won ^ wrong)).mean() > _ALL:
+            return (
+                f"labels are those of other games: the winner is looked up by {words} in the list "
+                "of all games (an index of one list is used in another)"
+            )
+    if abs(float(wrong.mean()) - 0.5) < _NEAR_HALF:
+        return (
+            "labels have nothing to do with the winner, and agree within each game: each game has "
+            "the result of another one (an index into another list), or one drawn at random"
+        )
+    return f"labels are inverted in whole games, in {random_share(wrong)} of the positions"

@@ -1,0 +1,75 @@
+"""Checks how large the weights are with which training begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+from hexsearch.doctor.watching import WatchedTrial
+
+_MANY = 400  # weights of a layer whose deviation is known to a few percent
+_EQUAL, _FAR = 0.12, 3.5  # relative difference of equal deviations; factor that is not usual
+_LAYERS = 2  # layers of a part that must be alike
+
+
+def check_first_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Compare the deviation of each layer's first weights with the usual ones for its inputs.
+
+    Usual are those of He (2 / fan), Glorot (2 / (inputs + outputs)), LeCun (1 / inputs) and of
+    torch (1 / (3 inputs)), and layers that begin at 0.
+    """
+    trial = needed(pipeline.watched)
+    if trial.config.start_from is not None or trial.config.network is not None:
+        return
+    odd: dict[str, tuple[float, float, float]] = {}
+    seen = 0
+    for name, weights in first_weights(trial, "trunk").items():
+        if weights.ndim < 2 or weights.numel() < _MANY or not bool(weights.any()):
+            continue
+        seen += 1
+        inputs = weights[0].numel()
+        outputs = weights.numel() // weights.shape[1]
+        deviation = float(weights.float().square().mean().sqrt())
+        usual = [2 / inputs, 2 / outputs, 2 / (inputs + outputs), 1 / inputs, 1 / (3 * inputs)]
+        low, high = min(usual) ** 0.5, max(usual) ** 0.5
+        squared = any(abs(deviation - v) < _EQUAL * v for v in usual[:4])
+        if deviation * _FAR < low or deviation > _FAR * high or (squared and deviation < low):
+            odd[name] = (deviation, usual[1] ** 0.5, usual[1] if squared else 0.0)
+    if len(odd) < max(_LAYERS, (seen + 1) // 2):
+        return
+    name, (deviation, wanted, square) = next(iter(odd.items()))
+    size = "small" if deviation < wanted else "large"
+    without = trial.config.trunk.norm == "none"
+    yield Finding(
+        "initial weights",
+        "error" if without else "warning",
+        f"the first weights of {len(odd)} of {seen} layers of the trunk, such as {name}, have a "
+        f"standard deviation of {deviation:.2g}; by the number of their inputs it should be about "
+        f"{wanted:.2g}",
+        f"the initial weights of the trunk are far too {size}"
+        + (
+            f": their standard deviation is the variance ({square:.2g}; the square root is missing)"
+            if square
+            else " (a gain or a fan that is wrong)"
+        )
+        + (", and without norms features and gradients vanish or explode" if without else ""),
+        "draw weights with a standard deviation of sqrt(2 / fan), as kaiming_normal_ does",
+        root="range",
+    )
+
+
+def first_weights(trial: WatchedTrial, part: str) -> dict[str, Tensor]:
+    """Weights of a part of the network before any step, by their names."""
+    if part not in trial.initial_weights:
+        return {}
+    flat, at, found = trial.initial_weights[part], 0, {}
+    own: nn.Module = trial.network.parts()[part]
+    for name, parameter in own.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        found[name] = flat[at : at + parameter.numel()].reshape(parameter.shape)
+        at += parameter.numel()
+    return found if at == flat.numel() else {}
