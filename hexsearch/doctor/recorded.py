@@ -44,6 +44,7 @@ class WatchedStep:
             each class.
         value_gradient, policy_gradient, other_gradient: gradients of the unweighted value and
             policy loss, and of the weighted sum of the auxiliary losses.
+        taught: gradient of each unweighted auxiliary loss, by its head.
         sent: how often backward() added to the gradient of a weight.
         given: gradients that the optimiser gets, after clipping.
         before, after: weights before and after the optimiser's step.
@@ -67,6 +68,7 @@ class WatchedStep:
     value_gradient: Flat = field(default_factory=dict)
     policy_gradient: Flat = field(default_factory=dict)
     other_gradient: Flat = field(default_factory=dict)
+    taught: dict[str, Flat] = field(default_factory=dict)
     sent: int = 0
     given: Flat = field(default_factory=dict)
     before: Flat = field(default_factory=dict)

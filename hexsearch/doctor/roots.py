@@ -65,6 +65,7 @@ _FOLLOWS = {
     "kept": ("perspective",),
     "setting": ("strength", "configured"),
     "memory": ("reading",),
+    "monitors": ("clipping",),
     "loss weights": ("clipping",),
     "recorded": ("contradiction",),
     "split": ("trained on others", "evaluated on others"),

@@ -190,11 +190,11 @@ class WatchedTrial(Trial):
         if len(self.steps) > self._differentiated:
             return
         if losses.auxiliary and not self.config.micro_batch:
-            factors = self.config.auxiliary.weights
-            sums["other_gradient"] = sum(
-                (factors[name] * loss for name, loss in losses.auxiliary.items()),
-                start=torch.zeros(()),
-            )
+            for name, loss in losses.auxiliary.items():
+                step.taught[name] = self.gradient_of(loss)
+                weight, other = self.config.auxiliary.weights[name], step.other_gradient
+                for owner, gradient in step.taught[name].items():
+                    other[owner] = other.get(owner, 0.0) + weight * gradient
         weighted_sum: Flat = {}
         for name, loss in sums.items():
             is_value = name == "value_gradient"

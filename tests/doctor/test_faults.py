@@ -119,6 +119,7 @@ FAULTS = [
     fault(data.smoothed_unasked, "columns", "otherwise than curriculum.stage_smoothing asks"),
     fault(training.mask_ignored, "policy loss", "without a next move count"),
     fault(data.split_by_position, "split", "by position, not by game"),
+    fault(data.reports_on_training_games, "split", "reports are made on the positions of training"),
     fault(training.never_stepped, "schedule", "never stepped"),
     fault(training.clipped_in_scaled_units, "clipping", "scaled units"),
     fault(training.clipping_without_effect, "clipping", "no effect", optimiser={"clip": 0.05}),

@@ -155,6 +155,25 @@ def _trained_on(
     """Report games of validation or of the test that are trained on."""
     dataset = needed(pipeline.dataset)
     shared = np.intersect1d(train, validation)
+    held_out = not len(np.intersect1d(train, dataset.games("validation")))
+    ends = dataset.archive.lengths_of(validation).sum() + len(validation)
+    if (
+        len(shared)
+        and len(shared) == len(validation)
+        and held_out
+        and len(dataset.validation) == ends
+    ):
+        yield Finding.error(
+            "split",
+            f"{len(shared):,} of the {len(validation):,} games whose positions are evaluated are "
+            f"training games; the {len(dataset.games('validation')):,} games of the validation "
+            "part are not trained on",
+            "reports are made on the positions of training games, not of the validation games, so "
+            "validation figures show what the network memorises",
+            "evaluate on the games of the validation split",
+            root="split",
+        )
+        return
     if len(shared):
         whole = len(shared) == len(validation) and _all_positions(pipeline, validation)
         yield Finding.error(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hexsearch.analysis.predictor import in_eval_mode
 from hexsearch.data.batch import Batch
+from hexsearch.doctor.checks.data.auxiliary_maps import map_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.regions import Columns
 from hexsearch.doctor.hypotheses.general.relations import other_positions, relation
@@ -20,7 +21,7 @@ from hexsearch.doctor.watching import WatchedTrial
 _MAPS = ("ownership", "winning_chain", "future_stones")
 _SCALE, _KNEE = 20.0, 0.5  # plies that moves_left answers as 1, and where its loss gets linear
 _SLOPE = 0.1  # accepted difference of a slope, in its size
-_WRONG = 0.02  # accepted share of rows, whose symmetry may be mistaken
+_WRONG, _SOME = 0.02, 0.05  # accepted shares of rows, whose symmetry may be mistaken
 
 
 def check_auxiliary(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -54,23 +55,27 @@ def check_auxiliary(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 root="auxiliary",
             )
             return
-        if wrong.mean() <= _WRONG:
-            continue
-        others = _other_owners(truth, symmetry)
-        best = min(others, key=lambda cause: _disagrees(target, others[cause]).mean())
-        fits = _disagrees(target, others[best]).mean() < 0.05
-        yield Finding.error(
-            "auxiliary targets",
-            f"the targets of auxiliary head {name} have other owners than the last position of the "
-            f"game in {wrong.mean():.0%} of {len(wrong)} samples",
-            f"auxiliary head {name}: "
-            + (best if fits else "its targets are those of other cells, games or symmetries"),
-            "apply the symmetry of the planes and the next move to the target, too",
-        )
-        return
-    if "future_stones" in batch.auxiliary:
-        target = batch.auxiliary["future_stones"].numpy().reshape(len(batch), -1)
-        yield from _future_stones(target, trial.config.auxiliary.future_stones.plies, truth)
+        plies = trial.config.auxiliary.future_stones.plies
+        others = _other_owners(truth, symmetry) if wrong.mean() > _WRONG else {}
+        fits = {cause: _disagrees(target, owners).mean() for cause, owners in others.items()}
+        best = min(fits, key=lambda cause: fits[cause], default="")
+        if best and fits[best] < _SOME:
+            yield Finding.error(
+                "auxiliary targets",
+                f"the targets of auxiliary head {name} have other owners than the last position of "
+                f"the game in {wrong.mean():.0%} of {len(wrong)} samples",
+                f"auxiliary head {name}: {best}",
+                "apply the symmetry of the planes and the next move to the target, too",
+            )
+            return
+        if name == "future_stones":
+            yield from (counted := list(_future_stones(target, plies, truth)))
+            if counted:
+                return
+        mapped = list(map_findings(name, target, truth, symmetry, plies))
+        yield from mapped
+        if mapped:
+            return
     if "moves_left" in batch.auxiliary:
         keys = {name: key[rows] for name, key in compared.keys.items()}
         yield from _moves_left(batch.auxiliary["moves_left"].numpy(), truth, keys)
@@ -122,13 +127,14 @@ def _future_stones(target: Ints, plies: int, truth: Truth) -> Iterator[Finding]:
     for other in (plies - 1, plies + 1, 2 * plies, plies // 2):
         forms[f"the stones of the next {other} plies"] = np.minimum(lengths - truth.ply, other)
     what = next((words for words, n in forms.items() if (n == found)[known].mean() > 0.95), "")
+    if not what:
+        return
     yield Finding.error(
         "auxiliary targets",
         f"the targets of auxiliary head future_stones have {found[known].mean():.1f} stones on "
         f"average in {known.sum()} samples, and {right[known].mean():.1f} are to come in the next "
         f"{plies} plies",
-        "auxiliary head future_stones: its targets are "
-        + (what or "stones of other plies than the next ones, or some of them are missing"),
+        f"auxiliary head future_stones: its targets are {what}",
         f"use the stones that are placed within {plies} plies after the position",
     )
 

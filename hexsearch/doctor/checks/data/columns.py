@@ -108,7 +108,7 @@ def _compared_columns(
     yield (
         "there is no next move (has_move) where there should be one",
         truth.has_move & ~batch.has_move.numpy(),
-        "moves that were played are masked: the policy head does not learn them",
+        lambda: _masked(truth.has_move & ~batch.has_move.numpy(), left),
     )
     yield (
         "the result for evaluation (red_won) is not the game's",
@@ -145,6 +145,20 @@ def _compared_columns(
     )
 
 
+def _masked(wrong: Flags, left: NDArray[np.int64]) -> str:
+    """In words, which moves are masked.
+
+    Args:
+        left: [B] plies to the end of the game.
+    """
+    told = "moves that were played are masked: the policy head does not learn them"
+    most = int(left[wrong].max())
+    if (wrong == ((left > 0) & (left <= most))).all():
+        which = "the last move" if most == 1 else f"the last {most} moves"
+        told += f" ({which} of each game, which mostly wins it: has_move is off by {most})"
+    return told
+
+
 def _miscounted(more: NDArray[np.int64]) -> str:
     """In words, how plies to the end are counted wrongly.
 
@@ -166,6 +180,13 @@ def _other_stage(compared: ComparedSamples, stage: NDArray[np.int8], data: DataC
             "the filled fraction of the board is the number of stones divided by its side and not "
             "by its number of cells, so nearly all positions count as late"
         )
+    for more in (-1, 1, -2, 2):
+        if (stage == _stages((truth.ply + more) / truth.size**2, data)).all():
+            return (
+                f"stages begin {abs(more)} ply {'late' if more < 0 else 'early'} (> in place of "
+                ">=, or a border that is off by one): weights and figures by stage are those of "
+                "other positions"
+            )
     alone = determined(stage, right, {n: k for n, k in compared.keys.items() if n != "ply"})
     return (
         "positions are assigned to another stage (early, middle, late): weights and figures by "

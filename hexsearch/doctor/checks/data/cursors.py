@@ -64,15 +64,15 @@ def _counted(cursors: list[int], size: int, grown: int) -> Finding:
     )
 
 
-def piece_findings(trial: WatchedTrial) -> Iterator[Finding]:
-    """Compare batches that are built ahead, or that begin elsewhere, with the same built alone."""
+def cut_findings(trial: WatchedTrial) -> Iterator[Finding]:
+    """Compare the samples of a batch that begins elsewhere with the same ones."""
     size, stream = trial.config.batch_size, trial.stream
     alone, cut = stream.batch(size, size), stream.batch(0, 2 * size).rows(slice(size, 2 * size))
     # Draws with replacement may depend on the batch. A part of a mixture counts its own samples.
     if len(stream.positions.phase_at(0).sets) > 1 and not same_positions(alone, cut):
         other = float(((alone.game != cut.game) | (alone.ply != cut.ply)).float().mean())
         yield Finding.error(
-            "stream",
+            "batches",
             f"of the samples from number {size:,} on {other:.0%} are other positions if the batch "
             f"begins at {size:,} than if it begins at 0",
             "which positions are drawn depends on how the stream is cut into batches: a part of "
@@ -81,7 +81,11 @@ def piece_findings(trial: WatchedTrial) -> Iterator[Finding]:
             "let each sample depend on the seed and on its own number alone",
             root="stream",
         )
-        return
+
+
+def piece_findings(trial: WatchedTrial) -> Iterator[Finding]:
+    """Compare batches that are built ahead with the same ones built alone."""
+    size, stream = trial.config.batch_size, trial.stream
     borders = [phase.start // size * size for phase in stream.positions.phases[1:]]
     for begin in (0, *(each for each in borders if each >= size)):
         before = max(begin - size, 0)  # what is built ahead begins there

@@ -19,6 +19,7 @@ _GAP = 0.05  # largest accepted difference of two distribution functions
 # The same by the root of the samples, for positions and for games.
 _SURE, _SURER = 2.4, 3.0
 _BATCHES = 12  # consecutive batches that a comparison of their mixtures needs
+_BY_MISTAKE = 0.02  # share of symmetries that are mistaken by chance
 _LEAST_OF_BATCH = 8  # positions that are alike by chance once in a hundred batches
 _RARE_SHARE = 0.6  # share of a symmetry, in that of the commonest, that is no chance
 _SYMMETRIES = ("as they are", "turned", "with colours exchanged", "turned, colours exchanged")
@@ -208,13 +209,13 @@ def _mixture(archive: GameArchive, game: Ints, ply: Ints, batch_size: int) -> It
 
 def augmentation_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """With augmentation half of the positions should be turned by 180 degrees."""
-    config = needed(pipeline.trial_config)
-    if not config.augment:
-        return
-    compared = pipeline.compared
+    config, compared = needed(pipeline.trial_config), pipeline.compared
     if compared.turned_apart:
         return  # check `training labels` reports it
     known = compared.truth.boards.any(axis=(1, 2)) & (compared.images.sum(axis=1) == 1)
+    if not config.augment:
+        yield from _without_augmentation(compared.symmetry[known], compared.mover_view)
+        return
     turned = (compared.symmetry % 2 == 1)[known]
     size = needed(pipeline.samples).batch_size
     batch = (np.arange(len(known)) // size)[known]
@@ -249,6 +250,21 @@ def augmentation_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             f"augmentation does not apply all four symmetries equally often: {told} (one random "
             "bit decides on the half turn and on the exchange of colours, for instance)",
             "draw one of the four symmetries for each sample, by two independent bits",
+        )
+
+
+def _without_augmentation(symmetry: Ints, mover_view: bool) -> Iterator[Finding]:
+    """Without augmentation boards are shown as they are, or reflected for the side to move."""
+    changed = symmetry % 2 == 1 if mover_view else symmetry != 0
+    if len(symmetry) and changed.mean() > _BY_MISTAKE:
+        kinds = [_SYMMETRIES[kind] for kind in np.unique(symmetry[changed])]
+        yield Finding.warning(
+            "batches",
+            f"{changed.mean():.0%} of {len(symmetry):,} training positions are shown "
+            f"{' or '.join(kinds)}, and `augment` is false",
+            "augmentation is switched off (augment: false), and boards are still turned or "
+            f"reflected at random ({' or '.join(kinds)}): the setting does not reach all of it",
+            "draw no symmetry where augment is false",
         )
 
 

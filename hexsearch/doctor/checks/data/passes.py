@@ -43,6 +43,10 @@ def check_stream(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             root="stream",
         )
         return
+    pieces = list(piece_findings(trial))
+    if pieces and not any(True for _ in _of_samples(pipeline)):  # else it is told already
+        yield from pieces
+        return
     if len(stream.positions.phases) <= 1 and total > 4 * size:
         second = trial.stream.batch(total, size)
         if same_positions(first, second):
@@ -55,9 +59,6 @@ def check_stream(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 root="stream",
             )
             return
-    pieces = list(piece_findings(trial))
-    if pieces and not any(True for _ in _of_samples(pipeline)):  # else it is told already
-        yield from pieces
     yield from _same_plies(pipeline)
     yield from _later(pipeline, total, size)
 
@@ -71,6 +72,10 @@ def _same_plies(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             continue
         index = np.arange(min(len(positions), _PASS), dtype=np.int64)
         first, second = (positions.at(index, np.full_like(index, n), stream.seed) for n in (0, 1))
+        if len(positions) <= _PASS:  # as they are drawn
+            first, second = (
+                positions.draw_plain(stream.seed, n, len(index)) for n in (0, len(index))
+            )
         same = len(np.intersect1d(position_keys(*first), position_keys(*second))) / len(index)
         usual = float((slots.astype(float) ** 2 / positions.counts).sum() / slots.sum())
         if same > 0.99 and usual < _USUAL:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hexsearch.doctor.checks.data.history import history_findings
 from hexsearch.doctor.checks.data.ring import ring_findings
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.boards.board_maps import described
+from hexsearch.doctor.hypotheses.boards.board_maps import described, strided
 from hexsearch.doctor.hypotheses.boards.cell_maps import cell_map
 from hexsearch.doctor.hypotheses.boards.channels import of_other_samples, sources, stone_values
 from hexsearch.doctor.hypotheses.boards.places import place_map
@@ -110,6 +110,7 @@ def _lost_boards(compared: ComparedSamples, wrong: Flags) -> Finding:
     explained, cause, remedy = named_cause(
         [] if values else scores,
         values
+        or strided(samples.planes[wrong], _expected_planes(compared, wrong))
         or sources(compared.stones, truth, swapped, wrong, size)
         or _moved_cells(compared, wrong)
         or _by_colour(compared, wrong)

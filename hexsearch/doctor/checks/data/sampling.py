@@ -10,7 +10,7 @@ import torch
 
 from hexsearch.data.collection.leaks import check_curriculum
 from hexsearch.doctor.checks.data.bounds import bound_findings
-from hexsearch.doctor.checks.data.cursors import cursor_findings
+from hexsearch.doctor.checks.data.cursors import cursor_findings, cut_findings
 from hexsearch.doctor.checks.data.mixing import augmentation_findings, mixing_findings
 from hexsearch.doctor.checks.data.repeats import far_batches, keys_of, overlap, repeat_findings
 from hexsearch.doctor.checks.data.rules import missing_findings, rule_findings
@@ -119,7 +119,7 @@ def check_batches(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if bounded:
         yield from bounded
         return
-    ruled = list(rule_findings(pipeline))
+    ruled = list(cut_findings(needed(pipeline.watched))) or list(rule_findings(pipeline))
     if ruled:
         yield from ruled
         return

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.data.positions import STAGE_NAMES, stage_of
+from hexsearch.doctor.checks.data.curricula import phases_of, shares_of_stages
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.functions import function_of
 from hexsearch.doctor.hypotheses.general.relations import other_positions, relation
@@ -16,6 +17,7 @@ from hexsearch.doctor.hypotheses.truth import Truth
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.samples import ComparedSamples
 
+_OF_PHASE, _CLOSE = 512, 0.02  # samples of a phase; accepted difference of a factor from 1
 _SAME_SUM = 0.01  # spread of the sums of stages that are the same
 _FITS = 0.97  # share of the samples that an explanation must fit
 
@@ -72,8 +74,9 @@ def weight_findings(pipeline: ExaminedPipeline, compared: ComparedSamples) -> It
     """Weights in the value loss must be 1, or those of the curriculum's stages, with mean 1."""
     found = compared.samples.batch.weight.numpy()
     config, data = needed(pipeline.config), needed(pipeline.data)
-    if config.curriculum.stage_weights and len(needed(pipeline.stream).positions.phases) > 1:
-        return  # each phase has weights of its own
+    if config.curriculum.stage_weights and len(config.curriculum.phases) > 1:
+        yield from _by_phase(pipeline)
+        return
     asked = config.curriculum.stage_weights
     of_stage = np.array([asked.get(name, 1.0) for name in STAGE_NAMES])
 
@@ -88,6 +91,9 @@ def weight_findings(pipeline: ExaminedPipeline, compared: ComparedSamples) -> It
     scale = float(found @ right) / max(float(right @ right), 1e-9)
     wrong = np.abs(found - scale * right) > 1e-3 * max(float(found.max()), 1.0)
     if not wrong.any():
+        if asked and (told := list(_by_phase(pipeline))):
+            yield from told
+            return
         if abs(scale * mean - 1.0) > max(error, 1e-3) and right.any():
             yield Finding.error(
                 "columns",
@@ -114,6 +120,43 @@ def weight_findings(pipeline: ExaminedPipeline, compared: ComparedSamples) -> It
         + (f": the weight of a position is wrong, {formula}" if formula else ""),
         "use weights of 1, or set curriculum.stage_weights",
     )
+
+
+def _by_phase(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Compare the weight of each stage in each phase with the exact one."""
+    config, data = needed(pipeline.config), needed(pipeline.data)
+    stream, asked = needed(pipeline.stream), config.curriculum.stage_weights
+    archive, games = stream.builder.archive, needed(pipeline.dataset).train_games
+    wanted = np.array([asked.get(name, 1.0) for name in STAGE_NAMES])
+    means = []
+    for phase in phases_of(config.curriculum, data):
+        shares = shares_of_stages(archive, games, phase.parts, data)
+        means.append(float(shares @ wanted))
+        batch = stream.batch(phase.start, min(phase.samples, _OF_PHASE))
+        stage, weight = batch.stage.numpy(), batch.weight.numpy()
+        factors = weight[wanted[stage] > 0] / wanted[stage][wanted[stage] > 0] * means[-1]
+        if not len(factors) or means[-1] <= 0 or abs(factors - 1).max() < _CLOSE:
+            continue
+        factor, plain = float(np.median(factors)), float(wanted.mean())
+        first = len(means) > 1 and abs(factor - means[-1] / means[0]) < _CLOSE
+        whose = "" if len(config.curriculum.phases) < 2 else f" of phase {len(means)}"
+        yield Finding.error(
+            "columns",
+            f"weights in the value loss{whose} are {factor:.3g} times those that have a mean of 1 "
+            f"over its samples (stages {', '.join(f'{share:.0%}' for share in shares)})",
+            f"all weights of positions{whose} are {factor:.3g} times what they should be: "
+            + (
+                "they are scaled by the mean of the first phase"
+                if first
+                else "they are divided by their plain mean over the stages, not by that over the "
+                "samples"
+                if abs(factor - means[-1] / plain) < _CLOSE
+                else "they are scaled to another mean than 1"
+            )
+            + ", so the value loss weighs less or more than configured",
+            "divide the weights by their mean over the positions of the phase",
+        )
+        return
 
 
 def _by_label(found: NDArray[np.float32], compared: ComparedSamples) -> str:

@@ -16,6 +16,7 @@ import torch
 from hexsearch.doctor.checks.evaluation.chosen import with_few_games
 from hexsearch.doctor.checks.evaluation.health import health_findings
 from hexsearch.doctor.checks.evaluation.norms import norm_findings
+from hexsearch.doctor.checks.evaluation.report_parts import noted_progress, part_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.recorded import WatchedStep
@@ -37,14 +38,14 @@ def check_figures(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if trial is None:
         return
     trial.dataset = with_few_games(trial.dataset, _GAMES)
-    reports: list[TrialReport] = []
-    changed: dict[str, bool] = {}
+    reports, told, changed = list[TrialReport](), list[float](), dict[str, bool]()
     try:
         for count in _STEPS:
             trial.watch(count)
             state = deepcopy(dict(_numbers(trial.state())))
             uncalibrated = deepcopy(trial.answering.state_dict())
-            reports.append(trial.report())
+            with noted_progress(told):
+                reports.append(trial.report())
             changed |= _changed(state, dict(_numbers(trial.state())))
     except TrialError:
         return  # other checks report a training that diverges
@@ -75,7 +76,7 @@ def check_figures(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     normed = list(norm_findings(trial, uncalibrated))
     yield from normed or _evaluated(trial, reports[-1], uncalibrated)
     yield from _repeated(trial, reports)
-    yield from health_findings(trial, reports[0])
+    yield from list(health_findings(trial, reports[0])) or part_findings(trial, reports[-1], told)
 
 
 def _numbers(state: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -48,6 +48,20 @@ def _gradients(trial: WatchedTrial, step: WatchedStep, report: TrialReport) -> I
                 name, f"the {in_words(wrong[0])}", told[wrong[0]], right[wrong[0]], others
             )
             return
+    joint = float(torch.cat(list(sent.values())).norm())
+    limit = trial.config.optimiser.clip
+    clipped = float(joint > limit)
+    if abs(found.clip_rate - clipped) > _CLOSE and abs(joint - limit) > _CLOSE * limit:
+        yield Finding.warning(
+            "figures of reports",
+            f"a report gives a clip rate of {found.clip_rate:.0%} for one step whose gradient has "
+            f"norm {joint:.3g}; the limit is {limit:g}",
+            "the monitors report the share of steps that were not clipped as the clip rate (the "
+            "comparison is the wrong way round), so clipping is judged by wrong figures",
+            "count the steps whose joint norm is above the limit",
+            root=_ROOT,
+        )
+        return
     if found.trunk_value_norm is None or "trunk" not in step.value_gradient:
         return
     value = step.value_gradient["trunk"]

@@ -17,6 +17,7 @@ from hexsearch.doctor.hypotheses.reported import ONE_NETWORK
 from hexsearch.doctor.hypotheses.table import clear_winner, where
 from hexsearch.doctor.hypotheses.truth import SWAPS, Planes, Truth, inside_ring, same
 
+_FINISHED = 16  # finished boards of which chance does not show all from one side
 _FEW, _MOST = 0.02, 0.97  # shares of positions: a mistake by chance, and nearly all
 
 
@@ -133,4 +134,30 @@ def _other_side(stones: Planes, truth: Truth) -> Iterator[Finding]:
             "side to move (another perspective; the canonical form is left out)",
             ONE_NETWORK,
             root="boards",
+        )
+        return
+    yield from finished_side(stones, truth)
+
+
+def finished_side(stones: Planes, truth: Truth) -> Iterator[Finding]:
+    """Report finished boards that are always encoded from the winner's side, or the loser's.
+
+    Args:
+        stones: [B, 2, N, N] planes of the stones, encoded for a side.
+    """
+    images = np.stack([same(stones, truth.stone_planes(s)) for s in range(4)], axis=1)
+    over = truth.finished & (images.sum(axis=1) == 1)
+    reflected = np.any(images[over] & SWAPS[None], axis=1)
+    of_red = reflected == truth.red_won[over]  # it is shown from the winner's side
+    share = float(of_red.mean()) if len(of_red) >= _FINISHED else 0.5
+    if share in (0.0, 1.0):
+        whose = "winner" if share else "loser"
+        yield Finding.error(
+            "evaluation",
+            f"when the network is evaluated, all {over.sum():,} finished boards are encoded from "
+            f"the {whose}'s side",
+            f"in evaluation finished boards are always encoded from the {whose}'s side, so their "
+            "label is always the same: figures on finished boards tell nothing of the stones",
+            "choose the side of a finished board at random, or by a hash of its game",
+            root="finished side",
         )

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from hexsearch.analysis.boards import positions_of_moves
 from hexsearch.doctor.checks.evaluation.chosen import chosen_findings
 from hexsearch.doctor.checks.evaluation.metrics import metric_findings
+from hexsearch.doctor.checks.evaluation.planes import finished_side
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.regions import region
-from hexsearch.doctor.hypotheses.truth import Flags, Truth, truth_of
+from hexsearch.doctor.hypotheses.truth import Flags, Truth, inside_ring, truth_of
 from hexsearch.doctor.networks import TrainedNetwork
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 from hexsearch.training.metrics import Evaluation
@@ -38,11 +39,13 @@ class _Sum(nn.Module):
         super().__init__()
         self.size = size
         self.keys = torch.empty(0)
+        self.stones: list[Tensor] = []  # the first two planes of all positions
 
     def shared(self, planes: Tensor) -> tuple[Tensor, Tensor]:
         if self.keys.shape != planes.shape[1:]:
             generator = torch.Generator().manual_seed(SEED)
             self.keys = torch.randn(planes.shape[1:], generator=generator)
+        self.stones.append((planes[:, :2] != 0).cpu())
         raw = (planes.float() * self.keys).flatten(1).sum(dim=1)
         return raw / planes[0, 0].numel() ** 0.5, planes.new_zeros(len(planes), self.size**2)
 
@@ -70,6 +73,13 @@ def check_whole(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     for name, wrong in columns.items():
         if wrong.any():
             yield _finding(name, wrong, truth)
+            return
+    shown = torch.cat(stub.stones).numpy()
+    if trial.encoder.perspective == "mover" and len(shown) == len(truth.game):
+        over = truth.finished
+        sided = list(finished_side(inside_ring(shown[over], size), truth.rows(over)))
+        yield from sided
+        if sided:
             return
     findings = list(_answers(pipeline, stub, evaluation, truth))
     yield from findings or metric_findings(evaluation)

@@ -10,7 +10,7 @@ from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.optimisation.rates import explain_rates, wanted_rate
 from hexsearch.doctor.recorded import WatchedStep
 from hexsearch.doctor.watching import WatchedTrial
-from hexsearch.training.optimisation.schedule import learning_rate
+from hexsearch.training.optimisation import schedule
 
 _POINTS = 200  # of the budget at which the schedule is asked
 
@@ -21,6 +21,10 @@ def schedule_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterat
     rates = [step.rates[0] for step in stepped]
     progress = [step.progress for step in stepped]
     wanted = [wanted_rate(config, at) for at in progress]
+    asked = [schedule.learning_rate(config, at) for at in progress]
+    if max(rates, default=0.0) == 0.0 and max(asked, default=0.0) == 0.0:
+        yield from _whole_budget(config)
+        return
     if max(rates, default=0.0) == 0.0:
         yield Finding.error(
             "schedule",
@@ -91,7 +95,7 @@ def _factors(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Findin
 def _whole_budget(config: OptimiserConfig) -> Iterator[Finding]:
     """Compare the schedule's own formula with that of the documents, over the whole budget."""
     progress = [n / _POINTS for n in range(_POINTS + 1)]
-    rates = [learning_rate(config, at) for at in progress]
+    rates = [schedule.learning_rate(config, at) for at in progress]
     wanted = [wanted_rate(config, at) for at in progress]
     gaps = [abs(a - b) for a, b in zip(rates, wanted, strict=True)]
     if max(gaps) <= 0.01 * max(wanted):

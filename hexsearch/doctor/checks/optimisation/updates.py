@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from hexsearch.doctor.checks.optimisation.muon import muon_findings
 from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.general.fits import short_sum
 from hexsearch.doctor.hypotheses.optimisation.averages import OTHER_SHARES, average_after
@@ -35,6 +36,9 @@ _OFF = 0.03  # relative difference of a step and its formula that is still accep
 
 def update_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
     """Compare the steps with the formula of the configured optimiser."""
+    if trial.config.optimiser.name == "muon":
+        yield from muon_findings(trial)
+        return
     rule, steps = own_rule(trial.config), recorded_steps(trial, stepped)
     if rule is None or steps is None:
         return
@@ -96,13 +100,14 @@ def _other_average(
     for weights in (stepped[-1].after[owner], stepped[0].before[owner]):
         if float((own - weights).norm()) < _SAME * gap:
             return ""  # the trained weights themselves, or the initial ones
-    for words, share in OTHER_SHARES.items():
-        if float((own - average_after(trial, stepped, share)[owner]).norm()) < _LATE * gap:
-            return (
-                "the average of weights (EMA) that evaluation uses is not the configured one: "
-                + words
-            )
-    return ""
+    left = {
+        words: float((own - average_after(trial, stepped, share)[owner]).norm())
+        for words, share in OTHER_SHARES.items()
+    }
+    best = min(left, key=lambda words: left[words])
+    if left[best] > _LATE * gap:
+        return ""
+    return f"the average of weights (EMA) that evaluation uses is not the configured one: {best}"
 
 
 def _what_is_evaluated(own: Tensor, wanted: Tensor, trained: Tensor, initial: Tensor) -> str:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -13,6 +14,7 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.boards.board_maps import described
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.watching import WatchedTrial
+from hexsearch.training.execution import resolve_execution
 
 _ALIKE = 1e-6  # relative difference up to which weights are equal
 _NOTHING = 1e-6  # weights that are all smaller have been shrunk, and tell of no beginning
@@ -27,6 +29,30 @@ def check_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from list(equal_units(trial.network)) or _equal_at_first(pipeline)
     yield from wrapping(trial.network)
     yield from repeated(trial.network)
+    yield from _precision(pipeline)
+
+
+def _precision(pipeline: ExaminedPipeline) -> Iterator[Finding]:
+    """Report a number format that is configured and in which nothing would be computed.
+
+    The trial that is examined computes in float32.
+    """
+    config, device = needed(pipeline.config), torch.device("cpu")
+    wanted = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(config.precision)
+    if wanted is None:
+        return
+    with resolve_execution(config, device).autocast(device):
+        found = torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype
+    if found is not wanted:
+        yield Finding.error(
+            "modules",
+            f"precision is {config.precision}, and inside the autocast of training a product of "
+            f"matrices is {str(found).removeprefix('torch.')}",
+            f"the configured precision ({config.precision}) has no effect: autocast is not "
+            "enabled, so all is computed in float32",
+            "run the forward pass of training inside autocast with the configured format",
+            root="precision",
+        )
 
 
 def _edited_planes(trial: WatchedTrial) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from hexsearch.doctor.networks import take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.samples import enough
 from hexsearch.doctor.watching import WatchedTrial
+from hexsearch.model.network import auxiliary_parts
 
 _POSITIONS = 64  # positions whose gradients are computed
 _FULL, _FEW = 24, 8  # boards with many stones, and positions whose channels are exchanged
@@ -247,6 +249,8 @@ def _unused_weights(trial: WatchedTrial) -> Iterator[Finding]:
         return
     for owner, module in trial.network.parts().items():
         moves = any(bool(step.batch.has_move.any()) for step in steps)
+        if trial.config.micro_batch and owner in auxiliary_parts(trial.network.auxiliary):
+            continue  # the gradients of their losses are not recorded
         if owner == "policy_head" and (trial.config.policy_head.weight == 0 or not moves):
             continue
         start, unused, count = 0, [], 0
@@ -281,13 +285,9 @@ def _unused_weights(trial: WatchedTrial) -> Iterator[Finding]:
 def _begun_at_zero(trial: WatchedTrial, owner: str) -> str:
     """In words, two layers behind each other that both begin at 0; empty if there are none."""
     zero = [n for n, first in first_weights(trial, owner).items() if not bool(first.any())]
-    layers = [n for n in zero if n.endswith("weight")]
-    pairs = [
-        (one, other)
-        for one in layers
-        for other in layers
-        if one < other and one.rsplit(".", 2)[0] == other.rsplit(".", 2)[0]
-    ]
+    layers = sorted(n for n in zero if n.endswith("weight"))
+    both = combinations(layers, 2)
+    pairs = [(a, b) for a, b in both if a.rsplit(".", 2)[0] == b.rsplit(".", 2)[0]]
     if not pairs:
         return ""
     one, other = pairs[0]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hexsearch.doctor.hypotheses.general.fits import short_sum
 from hexsearch.doctor.hypotheses.truth import Planes
 
-_ROWS = 400  # boards that are looked at
+_ROWS, _FEW = 400, 60  # boards that are looked at
 _EXACT = 0.02  # largest residual of a plane, in its standard deviations
 _LINEAR = 0.98  # share of the variance that a linear map must explain
 _RIDGE = 1e-3  # keeps the map determined where cells are always empty
@@ -39,6 +39,32 @@ def described(found: Planes, right: Planes, stones: int = 2) -> str:
             return _linear(some[:, :stones], board[:, :stones])
         sentences.append(f"plane {number} is {fit}" if fit.terms else f"plane {number} is 0")
     return "; ".join(sentences)
+
+
+def strided(whole: Planes, right: list[Planes]) -> str:
+    """In words, that stones lie in rows of another length than those of their plane; else empty.
+
+    Args:
+        whole: [R, C, S, S] planes with the ring of edges, if they have one.
+        right: [R, C, N, N] the right planes for each symmetry.
+    """
+    side, size = whole.shape[-1], right[0].shape[-1]
+    flat = (whole[:_FEW, :2] != 0).reshape(min(len(whole), _FEW), 2, -1)
+    stones = [np.nonzero(each[:_FEW, :2].reshape(len(flat), 2, -1)) for each in right]
+    for length in (size - 1, size, size + 1, size + 2, size + 3):
+        for first in range(2 * side) if length != side else ():
+            fits = np.zeros(len(flat), dtype=bool)
+            for row, plane, place in stones:
+                at = place // size * length + place % size + first
+                inside = at < flat.shape[2]
+                held = np.where(inside, flat[row, plane, np.minimum(at, flat.shape[2] - 1)], True)
+                fits |= np.bincount(row, ~held, len(flat)) == 0
+            if fits.mean() > _LINEAR:
+                return (
+                    f"the place of a stone is computed with rows of {length} cells, and the planes "
+                    f"have rows of {side}: boards are sheared, and stones overwrite the edges"
+                )
+    return ""
 
 
 def _terms(board: NDArray[np.float64]) -> dict[str, NDArray[Any]]:

@@ -133,3 +133,32 @@ def policy_of(head: Any, family: str, features: Tensor, size: int) -> Tensor:
     logits = functional.pixel_shuffle(out, scale)[:, 0]
     margin = (logits.shape[1] - size) // 2
     return logits[:, margin : margin + size, margin : margin + size].flatten(1)
+
+
+def auxiliary_of(head: Any, features: Tensor, size: int) -> Tensor | None:
+    """What an auxiliary head gives, from its layers; None if these are of another kind.
+
+    Raises:
+        Unlike: a layer has other weights.
+    """
+    layers = [m for m in head.layers if not isinstance(m, nn.ReLU | nn.Flatten)]
+    kinds = [type(m) for m in layers]
+    if kinds == [nn.Linear, nn.Linear]:  # moves_left
+        return _perceptron(features.mean(dim=(2, 3)), layers).squeeze(1)
+    if kinds == [nn.Conv2d, nn.Linear]:
+        reduced = functional.conv2d(features, layers[0].weight, layers[0].bias).relu().flatten(1)
+        return functional.linear(reduced, layers[1].weight, layers[1].bias).view(
+            len(features), -1, size * size
+        )
+    if kinds != [nn.Conv2d, nn.Conv2d]:
+        return None
+    hidden = convolved(features, layers[0], len(layers[0].weight), 3, name="its first layer").relu()
+    out = convolved(hidden, layers[1], len(layers[1].weight), 1, name="its last layer")
+    margin = (out.shape[-1] - size) // 2
+    return out[:, :, margin : margin + size, margin : margin + size].flatten(2)
+
+
+def _perceptron(out: Tensor, layers: list[Any]) -> Tensor:
+    first, last = layers
+    hidden = functional.linear(out, first.weight, first.bias).relu()
+    return functional.linear(hidden, last.weight, last.bias)

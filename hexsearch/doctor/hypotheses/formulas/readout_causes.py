@@ -239,6 +239,13 @@ def not_smoothed(readout: SmoothedReadout) -> str:
     with torch.no_grad():
         found = readout.loss(raw, target)
         beyond = readout.inner.loss(raw, target * (1.0 + s) - 0.5 * s)
+        lost = readout.loss(raw, torch.zeros(9))
+        lifted = readout.inner.loss(raw, torch.full((9,), s))
+    if torch.allclose(lost, lifted, 1e-4, 1e-5):
+        return (
+            f"label smoothing moves targets towards 1 and not towards 0.5: a loss is {s:g} and a "
+            "win stays 1 (s is added where s / 2 should be)"
+        )
     if torch.allclose(found, beyond, 1e-4, 1e-5):
         return (
             "label smoothing has the wrong sign: targets are pushed beyond 0 and 1 "

@@ -22,6 +22,10 @@ OTHER_SHARES: dict[str, Share] = {
     "the limit of the half-life, a tenth of the positions seen, is left out": (
         lambda size, life, limit: 1 - math.exp2(-size / life)
     ),
+    "the limit of its half-life is a tenth of the steps and not of the positions seen, so it is "
+    "hardly more than the last weights": (
+        lambda size, life, limit: 1 - math.exp2(-size / min(life, limit / size))
+    ),
     "its half-life is taken for a time constant (exp in place of a power of one half)": (
         lambda size, life, limit: 1 - math.exp(-size / min(life, limit))
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ from hexsearch.doctor.hypotheses.optimisation.batch_sums import (
     fits_of,
     joined,
 )
+from hexsearch.doctor.hypotheses.optimisation.loss_weights import other_auxiliary, other_weights
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.recorded import Flat, WatchedStep
 
@@ -121,12 +122,19 @@ def explain_gap(
             return late
     used = {name: vector for name, vector in sources.items() if float(vector.norm()) > 0}
     coefficients, fits = fits_of(given, list(used.values()))
+    if not fits and len(step.taught) > 1:
+        zero = {owner: wanted[owner] * 0 for owner in owners}
+        heads = {n: joined(zero | g, owners) for n, g in step.taught.items()}
+        apart = {n: v for n, v in used.items() if n != "auxiliary"} | heads
+        coefficients, by_head = fits_of(given, list(apart.values()))
+        if by_head:
+            return other_auxiliary(dict(zip(apart, coefficients, strict=True)), config)
     if not fits:
         return _by_part(step, config, owners) or _with_others(
             joined(step.before, owners), joined(matrices, owners), given, list(used.values())
         )
     shares = dict(zip(used, coefficients, strict=True))
-    return by_count(steps, config, owners) or _other_weights(shares, config)
+    return by_count(steps, config, owners) or other_weights(shares, config)
 
 
 def _of_earlier(
@@ -200,68 +208,6 @@ def _other_length(gap: GradientGap, limit: float) -> Hypothesis:
         f"the loss that is minimised is {gap.ratio:.3g} times the configured one",
         "weight the losses by trial.value_weight and policy_head.weight only; average them once",
     )
-
-
-def _other_weights(shares: dict[str, float], config: TrialConfig) -> Hypothesis:
-    """The losses have other weights than configured. Clipping may add one common factor."""
-    wanted = {"value": config.value_weight, "policy": config.policy_head.weight, "auxiliary": 1.0}
-    wanted = {name: wanted[name] for name in shares}
-    if (named := _exchanged(shares, wanted)) is not None:
-        return named
-    scale = max((shares[n] / w for n, w in wanted.items() if w), key=abs, default=1.0)
-    weights = ", ".join(
-        f"{name} {shares[name] / (abs(scale) or 1.0):.3g} (configured {weight:g})"
-        for name, weight in wanted.items()
-    )
-    for name, weight in wanted.items():
-        relative = shares[name] / (abs(scale) or 1.0)
-        if weight and abs(relative) < 0.02:
-            return Hypothesis(
-                f"no {name}",
-                f"the {name} loss does not enter the training step at all",
-                f"add the {name} loss to the loss that backward() is called on",
-            )
-        if weight and relative < 0:
-            return Hypothesis(
-                f"{name} negative",
-                f"the {name} loss enters with the wrong sign: training makes it larger",
-                f"add the {name} loss, do not subtract it",
-            )
-    return Hypothesis(
-        "other weights",
-        "the losses are not weighted as configured; up to one factor, their weights are: "
-        f"{weights}",
-        "weight the losses by trial.value_weight and policy_head.weight, each once",
-    )
-
-
-def _exchanged(shares: Mapping[str, float], wanted: Mapping[str, float]) -> Hypothesis | None:
-    """Weights of value and policy that are exchanged, or an auxiliary weight that is another."""
-    both = [shares.get(name, 0.0) for name in ("value", "policy")]
-    if min(both) <= 0 or not wanted["value"] or not wanted["policy"]:
-        return None
-    scale = both[0] / wanted["policy"]
-    swapped = abs(both[1] - scale * wanted["value"]) < CLOSE * both[1]
-    if swapped and abs(wanted["value"] - wanted["policy"]) > CLOSE * wanted["value"]:
-        return Hypothesis(
-            "exchanged",
-            f"the weights of value and policy loss are exchanged: the value loss is multiplied by "
-            f"policy_head.weight ({wanted['policy']:g}), and the policy loss by trial.value_weight "
-            f"({wanted['value']:g})",
-            "weight the value loss by trial.value_weight, the policy loss by policy_head.weight",
-        )
-    scale = both[0] / wanted["value"]
-    right = abs(both[1] - scale * wanted["policy"]) < CLOSE * both[1]
-    taught = shares.get("auxiliary", scale)
-    if right and taught > 0 and abs(taught / scale - 1) > CLOSE:
-        return Hypothesis(
-            "auxiliary weight",
-            f"the auxiliary losses enter with {taught / scale:.3g} times their "
-            "configured weights (weights that are not applied, or applied twice, or another "
-            "number), and value and policy loss as configured",
-            "multiply each auxiliary loss by its weight of the section auxiliary, once",
-        )
-    return None
 
 
 def _by_part(step: WatchedStep, config: TrialConfig, owners: list[str]) -> Hypothesis | None:

@@ -129,6 +129,7 @@ def _candidates(
         )
         made = [wanted_rate(other, at) for at in progress]
         yield Hypothesis("warm-up", cause, "take the warm-up as a share of the budget"), made
+    yield from _other_warm_ups(config, wanted, progress)
     yield from _other_falls(config, wanted, progress)
     for speed in _speeds(config, rates, progress):
         if abs(np.log(speed)) < 0.05:
@@ -139,6 +140,36 @@ def _candidates(
             "is counted in another unit, or over another budget"
         )
         yield Hypothesis("speed", cause, _SHARE), _at_speed(config, speed, progress)
+
+
+def _other_warm_ups(
+    config: OptimiserConfig, wanted: list[float], progress: Sequence[float]
+) -> Iterator[tuple[Hypothesis, list[float]]]:
+    """Rates whose warm-up falls in place of rising, and ones that fall as fast as they rose."""
+    peak, bottom = config.learning_rate, wanted_rate(config, 0.0)
+    falling = [
+        peak + bottom - rate if at < config.warmup else rate
+        for at, rate in zip(progress, wanted, strict=True)
+    ]
+    cause = (
+        "the warm-up is upside down: the learning rate falls from its peak to its start (arguments "
+        "that are exchanged) in place of rising"
+    )
+    yield Hypothesis("falling warm-up", cause, _SHARE), falling
+    if not 0 < config.warmup < 1:
+        return
+    faster = (1.0 - config.warmup) / config.warmup
+    made = [
+        rate
+        if at < config.warmup
+        else wanted_rate(config, min(config.warmup + (at - config.warmup) * faster, 1.0))
+        for at, rate in zip(progress, wanted, strict=True)
+    ]
+    cause = (
+        "after the warm-up the learning rate falls within as short a time as the warm-up took (the "
+        "share of the fall is divided by the warm-up and not by what is left), and stays at its end"
+    )
+    yield Hypothesis("short fall", cause, _SHARE), made
 
 
 def _other_falls(

@@ -1,0 +1,75 @@
+"""Checks that steps of Muon go along the gradients of their own matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.watching import WatchedTrial
+
+_LEAST_RANK = 4  # of a matrix whose step is looked at
+_ALONG, _RESTORED = 0.3, 0.6  # share of the usual cosine: of a wrong step, and of one explained
+_ORDERS = {
+    "in another order of its columns (height, width, channel for the weights, and channel, height, "
+    "width for the gradient: the memory format)": (0, 2, 3, 1),
+    "with the columns of the weights in the gradient's other order": (0, 3, 1, 2),
+    "with inputs and outputs exchanged": (1, 0, 2, 3),
+}
+
+
+def muon_findings(trial: WatchedTrial) -> Iterator[Finding]:
+    """Compare the first step of each kernel with its gradient.
+
+    Muon steps along the orthogonal factor U V' of a gradient U S V' (Jordan et al., 2024), whose
+    inner product with the gradient is the sum of its singular values.
+    """
+    step = next((each for each in trial.steps if each.given and not each.progress), None)
+    if step is None:
+        return
+    astray, kernels = [], 0
+    for part, module in trial.network.parts().items():
+        trained = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
+        sizes = [p.numel() for _, p in trained]
+        if part not in step.given or sum(sizes) != len(step.given[part]):
+            continue
+        gradients = torch.split(step.given[part], sizes)
+        moves = torch.split(step.after[part] - step.before[part], sizes)
+        for (name, parameter), gradient, move in zip(trained, gradients, moves, strict=True):
+            shape = parameter.shape
+            if parameter.ndim != 4 or min(shape[0], shape[1:].numel()) < _LEAST_RANK:
+                continue
+            kernels += 1
+            own, taken = gradient.reshape(shape), -move.reshape(shape)
+            if float(own.norm()) > 0 and _along(own, taken) < _ALONG:
+                astray.append((f"{part}.{name}", own, taken))
+    if not astray or 2 * len(astray) < kernels:
+        return
+    name, own, taken = astray[0]
+    orders = {
+        words: _along(own.flatten(1), taken.permute(order).flatten(1))
+        for words, order in _ORDERS.items()
+        if taken.permute(order).flatten(1).shape == own.flatten(1).shape
+    }
+    best = max(orders, key=lambda words: orders[words], default="")
+    told = f" {best}" if best and orders[best] > _RESTORED else ""
+    yield Finding.error(
+        "steps",
+        f"in the first step {len(astray)} of {kernels} kernels, such as {name}, move along their "
+        f"gradient by {_along(own, taken):.0%} of what its orthogonal factor gives",
+        "Muon's steps do not go along the gradients of their own weights: it gets the gradient of "
+        f"a kernel{told or ' of another place or order'}, so its steps move the wrong entries",
+        "give Muon gradient and weights as matrices with the same order of rows and columns",
+        root="updates",
+    )
+
+
+def _along(gradient: Tensor, move: Tensor) -> float:
+    """Cosine of two matrices, as a share of that of a gradient and its orthogonal factor."""
+    flat, other = gradient.double().flatten(1), move.double().flatten(1)
+    singular = torch.linalg.svdvals(flat)
+    usual = float(singular.sum() / (singular.norm() * len(singular) ** 0.5))
+    cosine = float((flat * other).sum() / (flat.norm() * other.norm()).clamp(min=1e-30))
+    return cosine / max(usual, 1e-12)
