@@ -8,7 +8,7 @@ fault (see mutation_operators.py). It matters if a small trial of some configura
 else (see mutant_trials.py), and no trial raises an exception. For mutants that matter, drawn at
 random, this compares what the doctor finds with what the simplest rival finds: a short training
 whose loss must fall and whose answers must beat chance. Only findings count that the sound code
-does not have. Other rooms than these three keep sound functions that they imported by name.
+does not have.
 
 Each mutant runs in a process of its own. With --json an interrupted run goes on where it ended.
 """

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from mutant_trials import CONFIGURATIONS, digests, executed
-from mutants import ROOMS, Mutant, held_elsewhere, install
+from mutants import ROOMS, Mutant, install
 
 from hexsearch.data import archive as archives
 from hexsearch.errors import printable
@@ -58,7 +58,6 @@ class Result:
         findings: errors and warnings that the sound code does not have.
         rival: whether the simplest rival finds it, and not the sound code too.
         note: an exception that was raised, by a trial or by the doctor.
-        sound_in: modules of other rooms that kept the sound function.
     """
 
     key: str
@@ -67,7 +66,6 @@ class Result:
     findings: list[Named] = field(default_factory=list)
     rival: bool = False
     note: str = ""
-    sound_in: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -98,7 +96,7 @@ def sound_code(games: list[Game], names: Sequence[str]) -> Sound:
 def judge(mutant: Mutant, sound: Sound, games: list[Game], out: Connection) -> None:
     """Send the result on a mutant, in a process of its own."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    result = Result(mutant.key, "matters", sound_in=held_elsewhere(mutant))
+    result = Result(mutant.key, "matters")
     with pytest.MonkeyPatch.context() as patch:
         try:
             install(mutant, patch)

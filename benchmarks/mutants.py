@@ -203,11 +203,10 @@ def compiled(mutant: Mutant) -> Any:
     return made["make"](owner)
 
 
-def install(mutant: Mutant, patch: pytest.MonkeyPatch, rooms: Sequence[str] = ROOMS) -> None:
-    """Put a mutant in the place of its function until the patch is undone.
+def install(mutant: Mutant, patch: pytest.MonkeyPatch) -> None:
+    """Put a mutant in the place of its function, wherever it was imported by name.
 
-    Args:
-        rooms: packages whose modules get the mutant where they imported the function by name.
+    A fault in the source is everywhere, too. The patch undoes it.
     """
     owner: Any = functools.reduce(getattr, mutant.owner, sys.modules[mutant.module])
     name, new = mutant.function.name, compiled(mutant)
@@ -217,7 +216,7 @@ def install(mutant: Mutant, patch: pytest.MonkeyPatch, rooms: Sequence[str] = RO
             new.__set_name__(owner, name)
         patch.setattr(owner, name, new)
         return
-    for module in _loaded(rooms):
+    for module in _loaded():
         for held, value in list(vars(module).items()):
             if value is sound:
                 patch.setattr(module, held, new)
@@ -226,22 +225,5 @@ def install(mutant: Mutant, patch: pytest.MonkeyPatch, rooms: Sequence[str] = RO
                     patch.setitem(value, key, new)
 
 
-def held_elsewhere(mutant: Mutant) -> list[str]:
-    """Modules of other rooms that imported the function by name, and so keep the sound one."""
-    if mutant.owner:
-        return []
-    sound = vars(sys.modules[mutant.module])[mutant.function.name]
-    inside = {module.__name__ for module in _loaded(ROOMS)}
-    return sorted(
-        module.__name__
-        for module in _loaded(("hexsearch",))
-        if module.__name__ not in inside and any(each is sound for each in vars(module).values())
-    )
-
-
-def _loaded(rooms: Sequence[str]) -> list[ModuleType]:
-    return [
-        module
-        for name, module in sorted(sys.modules.items())
-        if any(name == room or name.startswith(f"{room}.") for room in rooms)
-    ]
+def _loaded() -> list[ModuleType]:
+    return [module for name, module in sorted(sys.modules.items()) if name.startswith("hexsearch.")]
