@@ -147,11 +147,12 @@ def test_a_method_that_calls_super_still_can() -> None:
 def test_functions_that_other_rooms_imported_are_replaced_there_too() -> None:
     import hexsearch.interface.training_loop as elsewhere
 
-    mutant = first(order, "keyed_bits", "arithmetic")
+    mutant, sound = first(order, "keyed_bits", "arithmetic"), order.keyed_bits
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(elsewhere, "copied", order.keyed_bits, raising=False)
         install(mutant, patch)
-        assert vars(elsewhere)["copied"] is not order.keyed_bits
+        assert vars(elsewhere)["copied"] is order.keyed_bits
+        assert order.keyed_bits is not sound
 
 
 def test_a_run_stops_at_the_last_that_matters_and_ends_what_hangs() -> None:

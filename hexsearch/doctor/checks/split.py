@@ -174,6 +174,16 @@ def _trained_on(
             root="split",
         )
         return
+    if len(shared) and np.array_equal(validation, train):
+        yield Finding.error(
+            "split",
+            f"the validation part has {len(validation):,} games, and they are the training games",
+            "the validation part of the split is its training part: reports are made on the games "
+            "that are trained on, so validation figures show what the network memorises",
+            "return the games of the validation part for validation",
+            root="split",
+        )
+        return
     if len(shared):
         whole = len(shared) == len(validation) and _all_positions(pipeline, validation)
         yield Finding.error(

@@ -32,6 +32,7 @@ class PolicyStep:
         taken: [B, N*N] whether a cell is occupied on the board as encoded.
         value: mean value loss.
         won: [B] outcome in the network's perspective.
+        weight: [B] weights of the positions in the value loss.
     """
 
     found: float
@@ -41,6 +42,7 @@ class PolicyStep:
     taken: Tensor
     value: float
     won: Tensor
+    weight: Tensor
 
     @property
     def log_p(self) -> Tensor:
@@ -69,7 +71,10 @@ def policy_step(step: WatchedStep) -> PolicyStep | None:
     board = step.planes[:, :2, margin : margin + size, margin : margin + size]
     taken = board.abs().sum(dim=1).flatten(1) > 0.5
     value = float(step.value.mean()) if step.value.numel() else 0.0
-    return PolicyStep(step.policy, logits, batch.policy_target, picked, taken, value, batch.outcome)
+    return PolicyStep(
+        *(step.policy, logits, batch.policy_target, picked, taken, value),
+        *(batch.outcome, batch.weight),
+    )
 
 
 def explain_policy_loss(steps: Sequence[WatchedStep]) -> Hypothesis | None:
@@ -97,9 +102,21 @@ def _candidates() -> Iterator[tuple[str, Callable[[PolicyStep], float]]]:
     cause = "the policy loss has the wrong sign: training makes it larger"
     yield cause, lambda s: -s.mean(s.log_p)
     yield ALWAYS_0, lambda s: 0.0
+    cause = (
+        "the policy loss of each move is multiplied by the weight of its position (stage_weights), "
+        "which is for the value loss"
+    )
+    yield cause, lambda s: _by_weight(s, s.weight)
+    yield cause, lambda s: _by_weight(s, s.weight) / float(s.weight[s.picked].mean())
     yield from _of_targets()
     yield from _of_logits()
     yield from _of_results()
+
+
+def _by_weight(step: PolicyStep, weight: Tensor) -> float:
+    """Mean of the weighted losses of the moves."""
+    each = -step.log_p[torch.arange(len(step.logits)), step.target]
+    return float((weight * each)[step.picked].mean())
 
 
 def _of_results() -> Iterator[tuple[str, Callable[[PolicyStep], float]]]:

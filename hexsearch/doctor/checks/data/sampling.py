@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from hexsearch.data.batch import Batch
 from hexsearch.data.collection.leaks import check_curriculum
 from hexsearch.doctor.checks.data.bounds import bound_findings
 from hexsearch.doctor.checks.data.cursors import cursor_findings, cut_findings
@@ -23,6 +24,7 @@ _OTHER_CURRICULUM = (
     "do not judge networks by this curriculum; use curriculum last_k with an even k, or all"
 )
 _ALL = 0.95  # share of positions that are all of them but for chance
+_NEARLY = 0.8  # share of the games that are drawn once by each part, but for the batch's ends
 _PURE = 0.98  # share of equal outcomes in a group of positions from which on it is a leak
 _GROUP = 0.2  # share of the positions that such a group must have
 
@@ -196,7 +198,23 @@ def _density(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "batches",
             f"a batch of {size} positions comes from {games:.0f} games; in random draws it comes "
             f"from {expected:.0f}",
-            "positions are not shuffled across games: positions of one game share a label, so the "
-            "network memorises games instead of judging positions",
+            _parts_alike(batches, len(phase.sets))
+            or "positions are not shuffled across games: positions of one game share a label, so "
+            "the network memorises games instead of judging positions",
             "shuffle all training positions before they are divided into batches",
         )
+
+
+def _parts_alike(batches: list[Batch], parts: int) -> str:
+    """In words, that each part of a mixture draws the same games in the same order; else empty."""
+    if parts < 2:
+        return ""
+    counts = [np.unique(batch.game.numpy(), return_counts=True)[1] for batch in batches]
+    each = np.concatenate(counts)
+    if (each == parts).mean() < _NEARLY:
+        return ""
+    return (
+        f"the {parts} parts of the mixture draw the same games in the same order (one seed for all "
+        f"of them), so each game is {parts} times in a batch, and positions of one game share a "
+        "label"
+    )

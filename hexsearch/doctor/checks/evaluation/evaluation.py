@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from hexsearch.analysis.boards import Positions, positions_of_moves
+from hexsearch.analysis.boards import positions_of_moves
 from hexsearch.data.stages import STAGE_NAMES
 from hexsearch.doctor.checks.evaluation.chosen import chosen_findings, evaluated, with_few_games
 from hexsearch.doctor.checks.evaluation.metrics import metric_findings
 from hexsearch.doctor.checks.evaluation.planes import plane_findings
 from hexsearch.doctor.checks.evaluation.policy import policy_findings
 from hexsearch.doctor.checks.evaluation.spread import spread_out
+from hexsearch.doctor.checks.evaluation.views import view_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.relations import determined
 from hexsearch.doctor.hypotheses.labels import affected
@@ -162,37 +163,14 @@ def _answers(
         return  # and answers that depend on the rest of the batch
     theirs = evaluation.win_prob_red[chosen]
     here = truth.rows(chosen)
-    if (np.abs(ours - theirs) > 1e-3).any() and _is_of_both_turns(network, positions, theirs):
-        yield Finding.warning(
-            "evaluation",
-            f"the answers of evaluation differ from those of inference by up to "
-            f"{np.abs(ours - theirs).max():.3f}, and are the mean over each position and its half "
-            "turn",
-            "evaluation averages over the half turn of the board, and inference does not: reports "
-            "are about answers that nobody gets elsewhere",
-            "average in both, or in neither",
-            root="perspective",
-        )
-        return
     if (np.abs(ours - theirs) > 1e-3).any():
-        yield _other_answers(ours, theirs, raw.double().numpy(), here)
+        absolute = trial.encoder.perspective == "absolute"
+        viewed = list(view_findings(network, positions, ours, theirs, absolute))
+        yield from viewed or [_other_answers(ours, theirs, raw.double().numpy(), here)]
         return
     yield from _finished_answers(network, evaluation, truth, trial.config.encoder.history)
     if trial.config.policy_head.weight > 0 and here.has_move.all() and len(chosen) < _COMPARED:
         yield from policy_findings(network.on_board(logits, positions), here, policy_loss)
-
-
-def _is_of_both_turns(
-    network: TrainedNetwork, positions: Positions, theirs: NDArray[np.float64]
-) -> bool:
-    """Whether answers are means over each position and its half turn."""
-    planes = network.planes(positions)
-    raws = [network.respond(each)[1] for each in (planes, planes.flip(2, 3))]
-    means = [
-        network.reported(torch.stack(raws).mean(dim=0), positions),
-        torch.stack([network.reported(raw, positions) for raw in raws]).mean(dim=0),
-    ]
-    return any(np.abs(mean.double().numpy() - theirs).max() < 1e-3 for mean in means)
 
 
 def _finished_answers(

@@ -44,6 +44,8 @@ def _gradients(trial: WatchedTrial, step: WatchedStep, report: TrialReport) -> I
         if wrong:
             others = {n: other[wrong[0]] for n, _, other in tables if n != name}
             others |= {f"that of the {in_words(p)}": each for p, each in right.items()}
+            if name == tables[-1][0]:
+                others |= _of_tensors(trial, step, wrong[0])
             yield _finding(
                 name, f"the {in_words(wrong[0])}", told[wrong[0]], right[wrong[0]], others
             )
@@ -83,6 +85,27 @@ def _gradients(trial: WatchedTrial, step: WatchedStep, report: TrialReport) -> I
             others = {n: pair[1] for n, pair in pairs.items() if n != name}
             yield _finding(name, "the first step", told_one, right_one, others)
             return
+
+
+def _of_tensors(trial: WatchedTrial, step: WatchedStep, part: str) -> dict[str, float]:
+    """Relative updates of a part that are computed from single tensors, by what is done."""
+    module = trial.network.parts()[part]
+    sizes = [p.numel() for p in module.parameters() if p.requires_grad]
+    old, change = step.before[part], step.after[part] - step.before[part]
+    if sum(sizes) != len(old):
+        return {}
+    norms = [float(each.norm()) for each in torch.split(old, sizes)]
+    moved = [float(each.norm()) for each in torch.split(change, sizes)]
+    whole = max(float(old.norm()), 1e-12)
+    ratios = [a / b for a, b in zip(moved, norms, strict=True) if b > 1e-6]
+    return {
+        "the change of the last tensor alone, by the norm of all weights": moved[-1] / whole,
+        "the change of the first tensor alone, by the norm of all weights": moved[0] / whole,
+        "the mean over the tensors": sum(ratios) / max(len(ratios), 1),
+        "the largest of the tensors": max(ratios, default=0.0),
+        "the change itself, not divided by the norm of the weights": float(change.norm()),
+        "the sum of the tensors' changes, by the norm of all weights": sum(moved) / whole,
+    }
 
 
 def _activations(trial: WatchedTrial, step: WatchedStep, report: TrialReport) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from hexsearch.analysis.predictor import in_eval_mode
 from hexsearch.data.batches import evaluation_batches
 from hexsearch.doctor.checks.data.auxiliary import own_loss
+from hexsearch.doctor.checks.evaluation.verdicts import verdict_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.watching import WatchedTrial
 from hexsearch.training import report as report_module
@@ -19,6 +20,7 @@ from hexsearch.training.report import TrialReport
 
 _VERDICT = "find_verdict"  # as the module of reports calls it
 _CLOSE = 0.02  # accepted relative difference
+_RANKED = 256  # positions from which the effective rank is computed
 _WATCHED = 256  # positions at most whose activations an evaluation looks at
 _ROWS = 4_096  # positions of the few validation games
 
@@ -55,6 +57,10 @@ def part_findings(trial: WatchedTrial, report: TrialReport, told: list[float]) -
             + (" (upside down)" if abs(told[-1] * progress - 1) < _CLOSE else "")
             + ", so a training is called healthy or not too early or too late",
         )
+        return
+    judged = list(verdict_findings(report))
+    yield from judged
+    if judged:
         return
     planes, targets = _validation(trial)
     yield from list(_auxiliary(trial, report, planes, targets)) or _activations(
@@ -108,7 +114,7 @@ def _auxiliary(
 
 
 def _activations(trial: WatchedTrial, report: TrialReport, planes: Tensor) -> Iterator[Finding]:
-    """Compare dead units and spread of the trunk's features on the first validation positions."""
+    """Compare figures of the trunk's features on the first validation positions."""
     told = report.evaluation_activations.get("trunk_features")
     if told is None:
         return
@@ -120,7 +126,15 @@ def _activations(trial: WatchedTrial, report: TrialReport, planes: Tensor) -> It
     units = features.transpose(0, 1).flatten(1)
     dead = float((units.amax(dim=1) == units.amin(dim=1)).float().mean())
     spread = float(units.std(dim=1, correction=0).mean())
-    for name, found, right in (("dead units", told.dead, dead), ("spread", told.spread, spread)):
+    pooled = features.flatten(2).mean(dim=2)[:_RANKED].double()
+    spectrum = torch.linalg.svdvals(pooled - pooled.mean(dim=0)).square()
+    shares = spectrum / spectrum.sum().clamp(min=1e-30)
+    rank = float(torch.exp(-(shares * shares.clamp(min=1e-30).log()).sum()))
+    for name, found, right in (
+        ("dead units", told.dead, dead),
+        ("spread", told.spread, spread),
+        ("effective rank", told.effective_rank or rank, rank),
+    ):
         if abs(found - right) <= _CLOSE * max(abs(right), 1e-3) + 1e-4:
             continue
         yield _finding(

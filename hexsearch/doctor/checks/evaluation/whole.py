@@ -106,10 +106,14 @@ def _answers(
         flags = np.zeros(len(truth.ply), dtype=bool)
         flags[chosen[kept]] = wrong
         theirs, rows = evaluation.win_prob_red, chosen[kept]
-        for lag in (*range(-_LAGS, 0), *range(1, _LAGS + 1)):
-            inside = (rows + lag >= 0) & (rows + lag < len(theirs))
-            same = np.abs(theirs[rows[inside] + lag] - ours[inside]) < _CLOSE
-            if inside.any() and same.mean() > _MOST:
+        first = int(rows[wrong][0])  # or the one before it, if its two answers are alike
+        batches = range(max(first - _LAGS, _LAGS + 1), first + 1)
+        for lag in (*range(-_LAGS, 0), *range(1, _LAGS + 1), *batches):
+            inside = (rows + lag >= 0) & (rows + lag < len(theirs)) & (wrong | (abs(lag) <= _LAGS))
+            told, own = theirs[rows[inside] + lag], ours[inside]
+            # Each raw value is reported from the side of the row that gets it.
+            same = np.minimum(np.abs(told - own), np.abs(1 - told - own)) < _CLOSE
+            if inside.any() and lag and same.mean() > _MOST:
                 yield _shifted(lag, len(theirs))
                 return
         yield _finding("answers", flags, truth, chosen[kept])
@@ -120,7 +124,8 @@ def _shifted(lag: int, count: int) -> Finding:
         "evaluation",
         f"in an evaluation of {count:,} positions nearly every answer is that of another row",
         f"answers of an evaluation of several batches are shifted: each is that of the position "
-        f"{abs(lag)} row(s) {'earlier' if lag > 0 else 'later'}",
+        f"{abs(lag)} row(s) {'earlier' if lag > 0 else 'later'}"
+        + (" (of another batch)" if abs(lag) > _LAGS else ""),
         "look at how batches of an evaluation are put together and cut",
         root="beyond",
     )

@@ -20,6 +20,7 @@ from hexsearch.doctor.hypotheses.table import (
 )
 from hexsearch.doctor.hypotheses.truth import Ints, Truth, truth_of
 
+_PART, _NEARLY_ALL = 0.1, 0.97  # shares of the samples
 _BY_ROWS = "number cells row * N + column, in planes and policy alike"
 
 
@@ -37,12 +38,38 @@ def target_scores(
     wrong_targets = target[rows]
     scores = [
         share_score(hypothesis, wrong_targets == expected[rows])
-        for hypothesis, expected in _target_candidates(target, truth, symmetry)
+        for hypothesis, expected in (
+            *_other_symmetry(target, truth, symmetry, wrong),
+            *_target_candidates(target, truth, symmetry),
+        )
     ]
     right = truth.cells_under(symmetry)
     # Positions without a next move have target 0.
     found = lag_score("the policy target", wrong_targets, np.maximum(right, 0), rows, batch_size)
     return scores if found is None else [found, *scores]
+
+
+def _other_symmetry(
+    target: Ints, truth: Truth, symmetry: Ints, wrong: Flags
+) -> Iterator[tuple[Hypothesis, Ints]]:
+    """Next moves under another symmetry in part of the samples, and the right one in the others."""
+    cells = np.stack([truth.next_cells(number) for number in range(4)], axis=1)
+    right = truth.cells_under(symmetry)
+    moved = np.take_along_axis(cells, (symmetry ^ 2)[:, None], axis=1)[:, 0]
+    if (~wrong & (moved != right) & truth.has_move).mean() < _PART:
+        return  # cells that are numbered by columns are so everywhere
+    expected = np.where((cells == target[:, None]).any(axis=1), target, -1)
+    cause = (
+        "the symmetry of the next move is another one than that of the stones in part of the "
+        "samples: "
+        + (
+            "the reflection is left out, or applied where the stones have none"
+            if (moved == target)[wrong].mean() > _NEARLY_ALL
+            else "it is drawn anew, or the half turn or the reflection is left out"
+        )
+    )
+    remedy = "apply one symmetry to the stones and to the next move"
+    yield Hypothesis("another symmetry", cause, remedy), expected
 
 
 def _target_candidates(

@@ -79,7 +79,11 @@ def history_cause(shown: Planes, ages: Planes, images: Flags, truth: Truth) -> s
     if not shown.any():
         return "the history plane is empty"
     low = np.ascontiguousarray(shown, dtype=np.float32).view(np.uint32) & 0xFFFF
-    if not low.any() and (shown > 0).sum() >= _FEW:
+    near = np.zeros(len(shown), dtype=bool)
+    for symmetry in range(4):
+        age = under(ages, symmetry)
+        near |= np.all(np.abs(shown - np.where(shown > 0, RECENCY**age, 0.0)) < 0.01, axis=(1, 2))
+    if not low.any() and near.all() and (shown > 0).sum() >= _FEW:
         return (
             "planes are rounded to bfloat16 (8 significant bits) before the network sees them: the "
             "history plane has other numbers than in float32"
@@ -119,6 +123,14 @@ def _candidates(ages: Planes) -> Iterator[tuple[str, Planes, bool]]:
         False,
     )
     yield "the history plane holds 1 for every stone, whatever its age", there * 1.0, False
+    for words, made in (
+        ("the age of each stone in plies, 0 for the last one", ages),
+        ("the age of each stone in plies, counted from 1", ages + 1),
+        ("1 / (1 + age) of each stone", 1.0 / (1.0 + np.maximum(ages, 0))),
+        ("1 - age / (number of stones)", 1.0 - ages / np.maximum(oldest + 1, 1)),
+    ):
+        cause = f"the history plane holds {words}, and not a number that falls from 1 with the age"
+        yield cause, np.where(there, made, 0.0), False
 
 
 def _other_base(shown: Planes, ages: Planes, images: Flags) -> str:

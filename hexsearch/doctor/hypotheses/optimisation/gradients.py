@@ -21,6 +21,7 @@ from hexsearch.doctor.hypotheses.optimisation.loss_weights import other_auxiliar
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.recorded import Flat, WatchedStep
 
+_ABOUT = 0.05  # relative difference, as micro-batches differ in their numbers of moves
 _PARALLEL = 0.999  # cosine above which two gradients have the same direction
 
 
@@ -94,7 +95,7 @@ def explain_gap(
             "none", "no gradient reaches the optimiser", "call backward() on the loss before step()"
         )
     if gap.cosine > _PARALLEL:
-        return _other_length(gap, limit)
+        return _summed_parts(gap, config) or _other_length(gap, limit)
     wanted = expected_gradient(step, config)
     owners = [owner for owner in wanted if owner in step.given]
     given = joined(step.given, owners)
@@ -178,6 +179,19 @@ def _with_others(
                 "optimiser.weight_decay",
             )
     return None
+
+
+def _summed_parts(gap: GradientGap, config: TrialConfig) -> Hypothesis | None:
+    """Losses of micro-batches that are not divided by their number."""
+    parts = config.batch_size / (config.micro_batch or config.batch_size)
+    if parts < 2 or abs(gap.ratio - parts) > _ABOUT * parts:
+        return None
+    return Hypothesis(
+        "summed parts",
+        f"the loss that is minimised is about {parts:g} times the configured one: the losses of "
+        f"the {parts:g} micro-batches are summed, and not divided by their number",
+        "divide the loss of each micro-batch by the number of positions of the whole batch",
+    )
 
 
 def _other_length(gap: GradientGap, limit: float) -> Hypothesis:
