@@ -80,3 +80,16 @@ class WatchedStep:
     without_graph: tuple[str, ...] = ()
     parts: list[Flat] = field(default_factory=list)
     random: Tensor | None = None
+
+
+def as_taken(batch: Batch, parts: list[Batch]) -> Batch:
+    """A batch with its rows in the order in which a step takes them, if that is another one."""
+    if sum(map(len, parts)) != len(batch):
+        return batch
+    taken = Batch.joined(parts)
+    order = [torch.stack([each.game, each.ply]) for each in (batch, taken)]
+    if torch.equal(*order):
+        return batch
+    kept = [torch.unique(each, dim=1, return_counts=True) for each in order]
+    same = all(map(torch.equal, *kept)) if kept[0][0].shape == kept[1][0].shape else False
+    return taken if same else batch

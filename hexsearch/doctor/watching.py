@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hexsearch.data.batch import Batch
-from hexsearch.doctor.recorded import Flat, WatchedReadout, WatchedStep
+from hexsearch.doctor.recorded import Flat, WatchedReadout, WatchedStep, as_taken
 from hexsearch.errors import TrialError
 from hexsearch.model.network import NetworkOutput
 from hexsearch.model.readout import Readout
@@ -59,21 +59,21 @@ class WatchedTrial(Trial):
         self.asked: list[WatchedStep] = []
         self.problem = ""
         self.edited: tuple[Tensor, Tensor] | None = None
-        self.recording = True
+        self.recording, self._is_stepping = True, False
         self._differentiated = 0
         self.moments: dict[str, Flat] = {}
-        self._is_stepping = False
         self._shown: list[Tensor] = []
         self._outputs: list[tuple[Tensor, NetworkOutput]] = []
         self._kept: list[tuple[Tensor, NetworkOutput]] = []
+        self._parts: list[Batch] = []  # of the step that is taken
         super().__init__(*arguments, readouts=[self.watched_readout], **options)
         assert isinstance(self._stepper, WatchedStepper)
         self._stepper.note = self._note
         self.network.register_forward_pre_hook(self._look_at_planes)
         self.network.register_forward_hook(self._look_at_forward)
         for parameter in self.network.parameters():
+            hooks: Any = parameter
             if parameter.requires_grad:
-                hooks: Any = parameter
                 hooks.register_post_accumulate_grad_hook(self._look_at_gradient)
         self.optimiser.register_step_pre_hook(self._look_before_step)
         self.optimiser.register_step_post_hook(self._look_after_step)
@@ -98,20 +98,17 @@ class WatchedTrial(Trial):
 
     def step_unseen(self) -> tuple[str, ...]:
         """Take one small step that is not recorded; return the modules in eval mode in it."""
-        resting: tuple[str, ...] = ()
+        resting: list[tuple[str, ...]] = [()]
         was_recording = self.recording
-
-        def look(network: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            nonlocal resting
-            resting = resting_modules(network)
-
-        handle, self.recording = self.network.register_forward_pre_hook(look), False
+        look: Any = lambda network, _: resting.append(resting_modules(network))  # noqa: E731
+        handle = self.network.register_forward_pre_hook(look)
+        self.recording = False
         try:
             self.train_to(self.positions_seen + min(_UNSEEN, self.config.batch_size))
         finally:
             handle.remove()
             self.recording = was_recording
-        return resting
+        return resting[-1]
 
     def fetched_batch(self, cursor: int, size: int) -> Batch:
         """The batch that training would fetch at a cursor."""
@@ -134,6 +131,7 @@ class WatchedTrial(Trial):
         self._is_stepping = True
         super().train_on(batch)
         self._is_stepping = False
+        step.batch = as_taken(batch, self._parts)
         self._note_outputs(step)
 
     def _ask_for_losses(self) -> None:
@@ -150,6 +148,7 @@ class WatchedTrial(Trial):
     def _clear(self) -> None:
         self._outputs.clear()
         self._kept.clear()
+        self._parts.clear()
         self.watched_readout.targets.clear()
 
     def _note(self, part: Batch, losses: Losses) -> None:
@@ -159,6 +158,7 @@ class WatchedTrial(Trial):
         # If the network is called twice for one loss, only the first call is kept.
         self._kept += [each for each in self._outputs if len(each[0]) == len(part)][:1]
         self._outputs.clear()
+        self._parts.append(part)
         self._note_losses(self.steps[-1], part, losses)
 
     def _note_outputs(self, step: WatchedStep) -> None:

@@ -220,7 +220,7 @@ def _transposed_games(archive: GameArchive) -> Iterator[Finding]:
     for file, source in enumerate(archive.sources):
         games = np.flatnonzero(archive.files == file)[:_TRANSPOSED].astype(np.int64)
         boards = stones_at(archive, games, archive.lengths[games])
-        won = archive.winners[games]
+        won, finished = archive.winners[games], int((archive.finished[games] == 1).sum())
         upright = int((winners(boards) == won).sum())
         transposed = winners(boards.transpose(0, 2, 1).copy())
         same, exchanged = int((transposed == won).sum()), int((transposed == -won).sum())
@@ -236,7 +236,7 @@ def _transposed_games(archive: GameArchive) -> Iterator[Finding]:
                 "reflect every move of this file in the long diagonal and exchange the colours",
             ),
         ):
-            if count > max(2 * upright, 10, 0.8 * (same + exchanged)):
+            if count > max(2 * upright, 10, 0.8 * (same + exchanged), 0.8 * finished):
                 yield Finding.error(
                     "edges",
                     f"{Path(source).name}: {upright:,} of {len(games):,} games end with the "

@@ -15,11 +15,12 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.relations import determined
 from hexsearch.doctor.hypotheses.labels import affected
 from hexsearch.doctor.hypotheses.table import Flags, where
-from hexsearch.doctor.hypotheses.truth import SWAPS, inside_ring
+from hexsearch.doctor.hypotheses.truth import SWAPS, Truth, inside_ring
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.samples import ComparedSamples
 
 _ROOTS = {"red_won": "results", "has_move": "policy mask"}
+_NEARLY_ALL = 0.99
 _FEW = 20  # finished positions by which labels are judged
 
 
@@ -108,7 +109,7 @@ def _compared_columns(
     yield (
         "there is no next move (has_move) where there should be one",
         truth.has_move & ~batch.has_move.numpy(),
-        lambda: _masked(truth.has_move & ~batch.has_move.numpy(), left),
+        lambda: _masked(truth.has_move & ~batch.has_move.numpy(), truth),
     )
     yield (
         "the result for evaluation (red_won) is not the game's",
@@ -145,17 +146,23 @@ def _compared_columns(
     )
 
 
-def _masked(wrong: Flags, left: NDArray[np.int64]) -> str:
-    """In words, which moves are masked.
-
-    Args:
-        left: [B] plies to the end of the game.
-    """
+def _masked(wrong: Flags, truth: Truth) -> str:
+    """In words, which moves are masked."""
     told = "moves that were played are masked: the policy head does not learn them"
+    left = truth.archive.lengths[truth.game] - truth.ply
     most = int(left[wrong].max())
     if (wrong == ((left > 0) & (left <= most))).all():
         which = "the last move" if most == 1 else f"the last {most} moves"
-        told += f" ({which} of each game, which mostly wins it: has_move is off by {most})"
+        return f"{told} ({which} of each game, which mostly wins it: has_move is off by {most})"
+    wins = truth.red_won == truth.red_to_move
+    for words, part in (
+        ("of the winners: only moves of the losing side are taught", wins),
+        ("of the losers: only moves of the winning side are taught", ~wins),
+        ("of Red", truth.red_to_move),
+        ("of Blue", ~truth.red_to_move),
+    ):
+        if (wrong == (part & truth.has_move)).mean() > _NEARLY_ALL:
+            return f"{told} (those {words})"
     return told
 
 

@@ -160,13 +160,19 @@ def _by_phase(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
 
 def _by_label(found: NDArray[np.float32], compared: ComparedSamples) -> str:
-    """In words, weights that depend on the label alone; empty if they do not."""
-    label = compared.samples.batch.outcome.numpy() > 0.5
-    if label.all() or not label.any() or max(np.ptp(found[label]), np.ptp(found[~label])) > 1e-3:
-        return ""
-    return (
-        f"it is {found[label][0]:.3g} where the label is 1 and {found[~label][0]:.3g} where it is 0"
-    )
+    """In words, weights that depend on the label, winner or side alone; empty if they do not."""
+    batch, finished = compared.samples.batch, compared.truth.finished
+    for flags, yes, no in (
+        (batch.outcome.numpy() > 0.5, "where the label is 1", "where it is 0"),
+        (compared.truth.red_won, "in games that Red won", "in those that Blue won"),
+        (finished, "on finished boards", "on others"),
+        (compared.truth.red_to_move, "where Red is to move", "where Blue is"),
+    ):
+        if flags.all() or not flags.any():
+            continue
+        if max(np.ptp(found[flags]), np.ptp(found[~flags])) < 1e-3:
+            return f"it is {found[flags][0]:.3g} {yes} and {found[~flags][0]:.3g} {no}"
+    return ""
 
 
 def _stage_weights(

@@ -41,7 +41,7 @@ def _pieces(module: nn.Module, core: Any, config: TrialConfig, planes: Tensor) -
 
     stages: list[nn.Module] = list(core.stages)
     blocks = [block for stage in stages for block in stage.children()]
-    watched = [core.stem, *blocks]
+    watched = [core.stem, *blocks, core.widen]
     hooks = [each.register_forward_hook(keep) for each in watched]
     try:
         found = module(planes)
@@ -76,6 +76,14 @@ def _pieces(module: nn.Module, core: Any, config: TrialConfig, planes: Tensor) -
         out = own(out)
     if trunk.norm == "none" and (told := _without_bias(module)):
         return told
+    if core.widen in seen and seen[core.widen][0].shape[1] != trunk.features:
+        given, gave = seen[core.widen]
+        widened = partial(_layered, given, core.widen, trunk.features, 1, config, "trunk.widen")
+        told = compared(
+            gave, widened(), "its last layers", iter(()), (partial(core.widen, given), widened)
+        )
+        if told:
+            return told
     return _end(core, config, out, found)
 
 

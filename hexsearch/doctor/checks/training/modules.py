@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hexsearch.doctor.findings import Finding
@@ -104,6 +104,23 @@ def _shared_layers(network: nn.Module) -> Iterator[Finding]:
             "(tied), so the network has fewer weights than it seems to have",
             "create a separate layer for every place; if weights are shared on purpose, all is "
             "well",
+            root="norms",
+        )
+        return
+    of_weight: dict[int, list[str]] = defaultdict(list)
+    for name, module in network.named_modules():
+        weight = getattr(module, "weight", None)
+        if isinstance(module, nn.Conv2d | nn.Linear) and isinstance(weight, Tensor):
+            of_weight[weight.data_ptr()].append(name)
+    shared_by = next((each for each in of_weight.values() if len(each) > 1), None)
+    if shared_by:
+        told = " and ".join(shared_by[:3])
+        yield Finding.warning(
+            "modules",
+            f"the weights of {told} are one tensor",
+            f"{told} share one weight by reference (one tensor in several layers): it gets the "
+            "gradients of all of them, and the network has fewer weights than it seems to have",
+            "give each layer a weight of its own; if weights are shared on purpose, all is well",
             root="norms",
         )
 

@@ -11,6 +11,7 @@ from hexsearch.doctor.hypotheses.general.fits import short_sum
 from hexsearch.doctor.hypotheses.truth import Planes
 
 _ROWS, _FEW = 400, 60  # boards that are looked at
+_FULL = 0.6  # share of cells that are not 0 from which on these are no stones
 _EXACT = 0.02  # largest residual of a plane, in its standard deviations
 _LINEAR = 0.98  # share of the variance that a linear map must explain
 _RIDGE = 1e-3  # keeps the map determined where cells are always empty
@@ -50,6 +51,8 @@ def strided(whole: Planes, right: list[Planes]) -> str:
     """
     side, size = whole.shape[-1], right[0].shape[-1]
     flat = (whole[:_FEW, :2] != 0).reshape(min(len(whole), _FEW), 2, -1)
+    if flat.mean() > _FULL:
+        return ""
     stones = [np.nonzero(each[:_FEW, :2].reshape(len(flat), 2, -1)) for each in right]
     for length in (size - 1, size, size + 1, size + 2, size + 3):
         for first in range(2 * side) if length != side else ():

@@ -16,6 +16,7 @@ from hexsearch.game.distance import connection_distances
 _LOOKED_AT = 200  # games that are read in other ways
 _FEW = 20
 _RESULTS, _SHIFTED = 20_000, 0.97  # games whose results are compared with their neighbours'
+_NEARLY, _SOME = 0.97, 0.25  # shares of games whose winner lacks at most one stone, and none
 _FITS = 0.9  # share of games whose named winner has connected
 _MOSTLY, _CONTRAST = 0.6, 0.25  # the same where a move is missing, and what the loser may reach
 _MIXED = 0.05  # share of games that each side must win
@@ -58,7 +59,8 @@ def other_reading(archive: GameArchive, games: Games) -> str:
         for words, others in changed.items():
             if _shorter(others, won) > _SHORTER:
                 return words
-    return other_order(archive, games) or _missing_move(archive, some, won)
+    first = _without_first_move(boards, won)
+    return first or other_order(archive, games) or _missing_move(archive, some, won)
 
 
 def smaller_boards(archive: GameArchive, games: Games) -> tuple[int, int]:
@@ -127,6 +129,23 @@ def _shorter(boards: Stones, won: NDArray[np.int8]) -> float:
     blue, red = connection_distances(boards)
     differ = blue != red
     return float((np.where(blue < red, -1, 1) == won)[differ].mean()) if differ.sum() > _FEW else 0
+
+
+def _without_first_move(boards: Stones, won: NDArray[np.int8]) -> str:
+    """In words, that the first stone is missing, so that all others have the other colour."""
+    exchanged = np.ascontiguousarray(-boards)
+    connected = winners(exchanged)
+    blue, red = connection_distances(exchanged)
+    short = np.where(won == RED, red, blue)
+    if (short <= 1).mean() < _NEARLY or not (connected == won).mean() > _SOME:
+        return ""
+    if (connected == -won).mean() > _MIXED:
+        return ""
+    return (
+        "the first move of each game is missing, so all other stones have the wrong colour: with "
+        f"colours exchanged the named winner has connected in {(connected == won).mean():.0%}, and "
+        "lacks one stone in the others"
+    )
 
 
 def _missing_move(archive: GameArchive, games: Games, won: NDArray[np.int8]) -> str:

@@ -130,12 +130,54 @@ def explain_gap(
         coefficients, by_head = fits_of(given, list(apart.values()))
         if by_head:
             return other_auxiliary(dict(zip(apart, coefficients, strict=True)), config)
+    if not fits and (projected := _by_sources(step, config, owners)) is not None:
+        return projected
     if not fits:
         return _by_part(step, config, owners) or _with_others(
             joined(step.before, owners), joined(matrices, owners), given, list(used.values())
         )
     shares = dict(zip(used, coefficients, strict=True))
     return by_count(steps, config, owners) or other_weights(shares, config)
+
+
+def _by_sources(step: WatchedStep, config: TrialConfig, owners: list[str]) -> Hypothesis | None:
+    """Gradients of the losses that are combined otherwise on the trunk than on the heads."""
+    wanted, shares = expected_gradient(step, config), {}
+    for owner in owners:
+        both = [step.value_gradient.get(owner), step.policy_gradient.get(owner)]
+        used = [each for each in both if each is not None and float(each.norm()) > 0]
+        if len(used) < 2 or owner in step.other_gradient:
+            if fits_of(step.given[owner], [wanted[owner]])[1]:
+                continue
+            return None
+        coefficients, fits = fits_of(step.given[owner], used)
+        if not fits:
+            return None
+        shares[owner] = coefficients
+    if len(shares) != 1 or config.policy_head.weight <= 0:
+        return None
+    (owner, (value, policy)) = next(iter(shares.items()))
+    weighted = (
+        config.value_weight * step.value_gradient[owner],
+        config.policy_head.weight * step.policy_gradient[owner],
+    )
+    factors = value / config.value_weight, policy / config.policy_head.weight
+    dot = float((weighted[0] * weighted[1]).sum())
+    kept = [1 - dot / max(float(each.square().sum()), 1e-12) for each in weighted]
+    is_projected = all(abs(a - b) < _ABOUT for a, b in zip(factors, kept, strict=True))
+    how = "agree" if dot > 0 else "are in conflict"
+    return Hypothesis(
+        "combined",
+        f"on the {in_words(owner)} the gradients of value and policy loss enter by factors of "
+        f"{factors[0]:.3g} and {factors[1]:.3g} of their weights, and by their weights elsewhere"
+        + (
+            f": each is projected away from the other (gradient surgery), here where they {how}"
+            if is_projected
+            else " (they are combined in another way there)"
+        ),
+        "send back the weighted sum of the losses; project gradients only where they are in "
+        "conflict",
+    )
 
 
 def _of_earlier(
@@ -195,7 +237,7 @@ def _summed_parts(gap: GradientGap, config: TrialConfig) -> Hypothesis | None:
 
 
 def _other_length(gap: GradientGap, limit: float) -> Hypothesis:
-    if gap.given > 1.05 * limit and gap.before > limit:
+    if gap.before > limit and (gap.given > 1.05 * limit or abs(gap.ratio - 1) < 1e-3):
         return Hypothesis(
             "unclipped",
             "the clipping has no effect on the gradients that the optimiser uses",

@@ -156,6 +156,9 @@ def _other_warm_ups(
         "that are exchanged) in place of rising"
     )
     yield Hypothesis("falling warm-up", cause, _SHARE), falling
+    cause = "the warm-up is left out: the learning rate is at its peak from the first step on"
+    at_peak = [peak if at < config.warmup else r for at, r in zip(progress, wanted, strict=True)]
+    yield Hypothesis("no warm-up", cause, _SHARE), at_peak
     if not 0 < config.warmup < 1:
         return
     faster = (1.0 - config.warmup) / config.warmup
@@ -176,8 +179,19 @@ def _other_falls(
     config: OptimiserConfig, wanted: list[float], progress: Sequence[float]
 ) -> Iterator[tuple[Hypothesis, list[float]]]:
     """Rates whose warm-up is right and that fall by another formula afterwards."""
-    peak = config.learning_rate
+    peak, start = config.learning_rate, wanted_rate(config, 0.0)
     left = [max(at - config.warmup, 0.0) / (1.0 - config.warmup) for at in progress]
+    without = [
+        start + (peak - start) * (1 - math.cos(at / config.warmup)) / 2
+        if at < config.warmup
+        else peak * (1 + math.cos(min(share, 1.0))) / 2
+        for at, share in zip(progress, left, strict=True)
+    ]
+    cause = (
+        "the cosine is taken of the share itself and not of pi times it, so the learning rate "
+        "hardly rises in the warm-up and hardly falls afterwards"
+    )
+    yield Hypothesis("without pi", cause, _SHARE), without
     for words, fall in (
         ("by the cosine of its share, without pi, so it hardly falls", lambda x: math.cos(x)),
         ("by a quarter of a period of the cosine", lambda x: 2 * math.cos(math.pi * x / 2) - 1),
