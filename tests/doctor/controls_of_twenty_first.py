@@ -28,7 +28,7 @@ def _orthogonal(network: Network) -> None:
                 nn.init.orthogonal_(module.weight, math.sqrt(2.0))
 
 
-def _softplus_bce(patch: Patch) -> None:
+def softplus_bce(patch: Patch) -> None:
     def loss(self: Any, raw: Tensor, target: Tensor) -> Tensor:
         return functional.softplus(raw) - target * raw
 
@@ -91,7 +91,7 @@ CONTROLS: dict[str, Slip] = {
         in_network(_orthogonal), "$^", cause="Convolutions of the trunk start orthogonal."
     ),
     "cross-entropy by softplus": Slip(
-        _softplus_bce, "$^", cause="The same loss by softplus(z) - t z."
+        softplus_bce, "$^", cause="The same loss by softplus(z) - t z."
     ),
     "evaluation of both half turns": Slip(
         _turned_too, "$^", cause="Answers are means over a board and its half turn."

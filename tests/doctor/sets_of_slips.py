@@ -50,9 +50,15 @@ from tests.doctor import (
     slips_twentieth_labels,
     slips_twentieth_reports,
     slips_twentieth_training,
+    slips_twenty_fifth_data,
+    slips_twenty_fifth_reports,
+    slips_twenty_fifth_training,
     slips_twenty_first_data,
     slips_twenty_first_reports,
     slips_twenty_first_training,
+    slips_twenty_fourth_data,
+    slips_twenty_fourth_reports,
+    slips_twenty_fourth_training,
     slips_twenty_second_data,
     slips_twenty_second_reports,
     slips_twenty_second_training,
@@ -73,7 +79,9 @@ from tests.doctor.controls_of_tenth import CONTROLS as CONTROLS_OF_TENTH
 from tests.doctor.controls_of_thirteenth import CONTROLS as CONTROLS_OF_THIRTEENTH
 from tests.doctor.controls_of_twelfth import CONTROLS as CONTROLS_OF_TWELFTH
 from tests.doctor.controls_of_twentieth import CONTROLS as CONTROLS_OF_TWENTIETH
+from tests.doctor.controls_of_twenty_fifth import CONTROLS as CONTROLS_OF_TWENTY_FIFTH
 from tests.doctor.controls_of_twenty_first import CONTROLS as CONTROLS_OF_TWENTY_FIRST
+from tests.doctor.controls_of_twenty_fourth import CONTROLS as CONTROLS_OF_TWENTY_FOURTH
 from tests.doctor.controls_of_twenty_second import CONTROLS as CONTROLS_OF_TWENTY_SECOND
 from tests.doctor.controls_of_twenty_third import CONTROLS as CONTROLS_OF_TWENTY_THIRD
 from tests.doctor.games_files import GamesFile
@@ -127,6 +135,8 @@ CONTROLS: dict[str, AnySlip] = {
     **CONTROLS_OF_TWENTY_FIRST,
     **CONTROLS_OF_TWENTY_SECOND,
     **CONTROLS_OF_TWENTY_THIRD,
+    **CONTROLS_OF_TWENTY_FOURTH,
+    **CONTROLS_OF_TWENTY_FIFTH,
 }
 SIXTH_PUT_ASIDE = held_out(sorted(SIXTH), seed=61126)
 SEVENTH: dict[str, AnySlip] = {
@@ -233,4 +243,16 @@ TWENTY_THIRD: dict[str, AnySlip] = {
     **slips_twenty_third_data.SLIPS,
     **slips_twenty_third_training.SLIPS,
     **slips_twenty_third_reports.SLIPS,
+}
+# The twenty-fourth, by one more.
+TWENTY_FOURTH: dict[str, AnySlip] = {
+    **slips_twenty_fourth_data.SLIPS,
+    **slips_twenty_fourth_training.SLIPS,
+    **slips_twenty_fourth_reports.SLIPS,
+}
+# And the twenty-fifth, by another.
+TWENTY_FIFTH: dict[str, AnySlip] = {
+    **slips_twenty_fifth_data.SLIPS,
+    **slips_twenty_fifth_training.SLIPS,
+    **slips_twenty_fifth_reports.SLIPS,
 }

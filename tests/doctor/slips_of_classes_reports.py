@@ -47,7 +47,7 @@ def _taken(change: Callable[[Any, MeanLosses], MeanLosses]) -> Inject:
     return inject
 
 
-def _never_reset(patch: Patch) -> None:
+def never_reset(patch: Patch) -> None:
     def take(self: Any) -> Any:
         means = (self._sums / max(self._steps, 1)).tolist()
         policy, *auxiliary = means[len(self._heads) :]
@@ -108,7 +108,7 @@ SLIPS: dict[str, Slip] = {
         _last_only, "training loss", _POLICY, cause="Only the last batch's loss is reported."
     ),
     "h: training loss since the beginning": Slip(
-        _never_reset, "training loss", _POLICY, cause="Sums are never reset after a report."
+        never_reset, "training loss", _POLICY, cause="Sums are never reset after a report."
     ),
     "h: training loss in bits": Slip(
         _taken(lambda steps, m: MeanLosses(m.value / 0.6931, m.policy / 0.6931, m.auxiliary)),

@@ -108,7 +108,7 @@ def _detached(features: Tensor) -> Tensor:
     return features.detach()
 
 
-def _cleared_every(number: int | None) -> Inject:
+def cleared_every(number: int | None) -> Inject:
     """Clear the gradients before every `number`-th step only; None never clears them."""
 
     def inject(patch: Patch) -> None:
@@ -231,7 +231,7 @@ SLIPS: dict[str, Slip] = {
         report="from memory: features.detach() left over from a probe",
     ),
     "gradients cleared every second step": Slip(
-        _cleared_every(2),
+        cleared_every(2),
         _GRADIENTS_LEFT,
         cause="The gradients are cleared only every second step though the weights are updated at "
         "each, so every other step uses the old batch's gradient as well.",
@@ -248,7 +248,7 @@ SLIPS: dict[str, Slip] = {
         report="from memory: Adam(model.head.parameters()) left over from fine-tuning",
     ),
     "gradients never cleared, again": Slip(
-        _cleared_every(None),
+        cleared_every(None),
         _GRADIENTS_LEFT,
         cause="The gradients are never cleared, so each step uses the sum of the gradients of all "
         "batches so far.",

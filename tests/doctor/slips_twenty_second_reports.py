@@ -66,7 +66,7 @@ def _next_complement(sound: Any) -> Any:
     return reported
 
 
-def _average_not_restored(sound: Any) -> Any:
+def average_not_restored(sound: Any) -> Any:
     def load(self: Any, state: dict[str, Any]) -> None:
         average, self.average = self.average, None
         try:
@@ -180,7 +180,7 @@ SLIPS: dict[str, Slip] = {
         report="own imagination",
     ),
     "average not restored": Slip(
-        patched(Stepper, "load_state", _average_not_restored),
+        patched(Stepper, "load_state", average_not_restored),
         r"(averag\w*|\bema\b).{0,160}(restor|resum|load|checkpoint|continu|stored|saved|\bstate"
         r"\b)|(restor|resum|load|checkpoint|continu|stored|saved|\bstate\b)\w*.{0,160}(averag|"
         r"\bema\b)",

@@ -7,6 +7,7 @@ causes, and the words that name them, were written before any run of a check.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -55,7 +56,7 @@ def _sorted_without_labels(batch: Batch, _: Any, cursor: int) -> Batch:
     return replace(batch.rows(torch.cat(order)), outcome=batch.outcome)
 
 
-def _owners_by_colour(sound: Any) -> Any:
+def owners_by_colour(sound: Any) -> Any:
     def build(self: Any, wanted: Any, games: Any) -> dict[str, Tensor]:
         targets: dict[str, Tensor] = sound(self, wanted, games)
         if "ownership" in targets:
@@ -75,13 +76,18 @@ def _with_sum_of_one(sound: Any) -> Any:
     return weights
 
 
-def _in_reverse_order(sound: Any) -> Any:
-    def weights(phase: Any, wanted: Any, *arguments: Any) -> Any:
-        exchanged = zip(STAGE_NAMES, reversed(STAGE_NAMES), strict=True)
-        given = {name: wanted.get(other, 1.0) for name, other in exchanged}
-        return sound(phase, given, *arguments)
+def weights_in_order(order: Callable[[Sequence[str]], Iterable[str]]) -> Any:
+    """Weights of the stages, given to them in another order of their names."""
 
-    return weights
+    def make(sound: Any) -> Any:
+        def weights(phase: Any, wanted: Any, *arguments: Any) -> Any:
+            exchanged = zip(STAGE_NAMES, order(STAGE_NAMES), strict=True)
+            given = {name: wanted.get(other, 1.0) for name, other in exchanged}
+            return sound(phase, given, *arguments)
+
+        return weights
+
+    return make
 
 
 def _move_before(sound: Any) -> Any:
@@ -121,7 +127,7 @@ SLIPS: dict[str, Slip] = {
         report="own imagination",
     ),
     "owners by colour and not by plane": Slip(
-        patched(TargetBuilder, "build", _owners_by_colour),
+        patched(TargetBuilder, "build", owners_by_colour),
         r"owner|(auxiliary|cell).{0,100}(colou?r|swap|exchang|wrong|reflect|symmetr|perspective|r"
         r"evers|not (those|the|what)|disagree|class)",
         {"auxiliary": {"ownership": 1.0}},
@@ -141,7 +147,7 @@ SLIPS: dict[str, Slip] = {
         report="own imagination",
     ),
     "stage weights in reverse order": Slip(
-        patched(batches_module, "stage_weights", _in_reverse_order),
+        patched(batches_module, "stage_weights", weights_in_order(reversed)),
         r"stage.{0,40}weight|weight.{0,60}(stage|early|late|middle)|(early|late|middle)\b.{0,80}w"
         r"eigh|(weights?|importance)\b.{0,100}(revers|exchang|swap|wrong|order|not (those|the|wha"
         r"t)|other than|differ|configur)",

@@ -39,7 +39,7 @@ def _untracked(network: Network) -> None:
             module.running_mean = module.running_var = module.num_batches_tracked = None
 
 
-def _gates_without_sigmoid(network: Network) -> None:
+def gates_without_sigmoid(network: Network) -> None:
     for module in network.modules():
         if isinstance(module, SqueezeExcitation):
             module.gate = nn.Sequential(*list(module.gate)[:-1])
@@ -66,7 +66,7 @@ def _sigmoid_of_answer(_: Any) -> Any:
     return loss
 
 
-def _steps_for_positions(sound: Any) -> Any:
+def steps_for_positions(sound: Any) -> Any:
     def step(self: Any, batch: Batch, positions_seen: int, max_positions: int) -> None:
         sound(self, batch, self._steps, max_positions)
 
@@ -95,7 +95,7 @@ SLIPS: dict[str, Slip] = {
         report="own imagination",
     ),
     "schedule counts steps as positions": Slip(
-        patched(Stepper, "step", _steps_for_positions),
+        patched(Stepper, "step", steps_for_positions),
         r"(learning.?rate|\blr\b|schedule|warm.?up|rate)\w*.{0,140}(step|never|stay|remain|small|"
         r"low|not (reach|rise|follow|the|that|what|leave|fall|end)|stuck|too (slow|late)|unlike|d"
         r"iffer|flat|constant|peak|other|below|wrong|progress)|progress.{0,80}(step|position|unit"
@@ -126,7 +126,7 @@ SLIPS: dict[str, Slip] = {
         report="own imagination",
     ),
     "gate without a sigmoid": Slip(
-        in_network(_gates_without_sigmoid),
+        in_network(gates_without_sigmoid),
         r"squeeze|excit|\bgates?\b|sigmoid|\bSE\b",
         {"trunk": {"preset": "tiny", "squeeze_excitation": True}},
         cause="The gate of squeeze-and-excitation lacks its sigmoid, so channels are multiplied "

@@ -49,7 +49,9 @@ from tests.doctor.sets_of_slips import (
     THIRTEENTH,
     TWELFTH,
     TWENTIETH,
+    TWENTY_FIFTH,
     TWENTY_FIRST,
+    TWENTY_FOURTH,
     TWENTY_SECOND,
     TWENTY_THIRD,
     AnySlip,
@@ -265,6 +267,8 @@ SETS: dict[str, tuple[dict[str, AnySlip], float, float]] = {
     "twenty-first, all put aside": (TWENTY_FIRST, 0.0, 0.0),
     "twenty-second, all put aside": (TWENTY_SECOND, 0.0, 0.0),
     "twenty-third, all put aside": (TWENTY_THIRD, 0.0, 0.0),
+    "twenty-fourth, all put aside": (TWENTY_FOURTH, 0.0, 0.0),
+    "twenty-fifth, all put aside": (TWENTY_FIFTH, 0.0, 0.0),
 }
 
 

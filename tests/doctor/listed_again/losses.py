@@ -41,7 +41,7 @@ def _up_to_a_fixed_ply(sound: Any) -> Any:
     return build
 
 
-def _with_all_labels(_: Any) -> Any:
+def with_all_labels(_: Any) -> Any:
     """A column of answers against a row of labels."""
     return lambda self, raw, target: (raw.sigmoid()[:, None] - target).square().mean(1)
 
@@ -101,7 +101,7 @@ SLIPS: dict[str, Slip] = {
         "position.",
     ),
     "answers compared with all labels": Slip(
-        patched(SigmoidMse, "loss", _with_all_labels),
+        patched(SigmoidMse, "loss", with_all_labels),
         r"each answer is compared with every label of the batch .*is broadcast to \[B, B\]",
         {"readout": {"name": "sigmoid_mse"}},
         cause="Raw values [B, 1] and labels [B] broadcast to [B, B] in the value loss, so each "

@@ -99,7 +99,7 @@ def _covariance(_: Any) -> Any:
     return correlation
 
 
-def _steps_only(_: Any) -> Any:
+def steps_only(_: Any) -> Any:
     def load_state(self: LossMonitor, state: dict[str, Any]) -> None:
         self._steps = state["steps"]
 
@@ -139,7 +139,7 @@ SLIPS: dict[str, Slip] = {
         cause="The metric correlation is the covariance, not divided by the standard deviations.",
     ),
     "sums of the losses not restored": Slip(
-        patched(LossMonitor, "load_state", _steps_only),
+        patched(LossMonitor, "load_state", steps_only),
         "with other sums of the training losses, .*they are not restored",
         cause="The sums of the training losses are not restored but their steps are, so the next "
         "report of a resumed trial has too small losses.",
