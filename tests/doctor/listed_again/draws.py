@@ -52,7 +52,7 @@ def _noted_start(sound: Any) -> Any:
     return train_to
 
 
-def _from_the_noted_start(sound: Any) -> Any:
+def from_the_noted_start(sound: Any) -> Any:
     def batch(self: ReadAhead, cursor: int, size: int) -> Batch:
         built: Batch = sound(self, cursor - self.__dict__.get("_begun", 0), size)
         return built
@@ -113,7 +113,7 @@ SLIPS: dict[str, Slip] = {
     "stream begins anew after each report": Slip(
         all_of(
             patched(Trial, "train_to", _noted_start),
-            patched(ReadAhead, "batch", _from_the_noted_start),
+            patched(ReadAhead, "batch", from_the_noted_start),
         ),
         "stream begins anew at each call of train_to",
         cause="The stream begins anew after each report, since the cursor is counted from the call "
