@@ -64,6 +64,17 @@ def _gradients(trial: WatchedTrial, step: WatchedStep, report: TrialReport) -> I
             root=_ROOT,
         )
         return
+    if missing := _left_out(step, report):
+        yield Finding.warning(
+            "figures of reports",
+            f"the monitors of a report have no figure for {missing}, of which the first step has "
+            "one",
+            f"the monitors leave {missing} out, so verdicts on the health of a training are made "
+            "without it",
+            "record every figure of the step that is sampled",
+            root=_ROOT,
+        )
+        return
     if found.trunk_value_norm is None or "trunk" not in step.value_gradient:
         return
     value = step.value_gradient["trunk"]
@@ -85,6 +96,18 @@ def _gradients(trial: WatchedTrial, step: WatchedStep, report: TrialReport) -> I
             others = {n: pair[1] for n, pair in pairs.items() if n != name}
             yield _finding(name, "the first step", told_one, right_one, others)
             return
+
+
+def _left_out(step: WatchedStep, report: TrialReport) -> str:
+    """In words, figures of the sampled step that a report has not; empty if it has all."""
+    seen = report.activations
+    places = {"trunk_features", "policy_logits", "value_raw"} - set(seen)
+    if places:
+        return ", ".join(sorted(places))
+    if report.gradients.trunk_value_norm is None and "trunk" in step.value_gradient:
+        return "the gradient of the value loss on the trunk"
+    lacking = seen["value_raw"].label_correlation is None and step.raw.ndim == 1
+    return "label_correlation" if lacking else ""
 
 
 def _of_tensors(trial: WatchedTrial, step: WatchedStep, part: str) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hexsearch.doctor.checks.optimisation.muon import muon_findings
 from hexsearch.doctor.findings import Finding, in_words
@@ -28,6 +28,7 @@ _UNKNOWN = Hypothesis(
     "another decay, another momentum, one constant factor",
     "look for code that wraps the optimiser or changes its state",
 )
+_LAYERS = (nn.Conv2d, nn.Linear)
 _EXPLAINS = 0.99  # share of the variance of the evaluated weights that a sum must explain
 _SAME = 1e-3  # the same of equal weights
 _LATE = 0.05  # share of the difference that an average of other weights leaves
@@ -37,7 +38,7 @@ _OFF = 0.03  # relative difference of a step and its formula that is still accep
 def update_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
     """Compare the steps with the formula of the configured optimiser."""
     if trial.config.optimiser.name == "muon":
-        yield from muon_findings(trial)
+        yield from list(muon_findings(trial)) or list(_decay(trial)) or _average(trial, stepped)
         return
     rule, steps = own_rule(trial.config), recorded_steps(trial, stepped)
     if rule is None or steps is None:
@@ -135,11 +136,25 @@ def _what_is_evaluated(own: Tensor, wanted: Tensor, trained: Tensor, initial: Te
 def _decay(trial: WatchedTrial) -> Iterator[Finding]:
     """Compare the weight decay of each parameter group with the configuration."""
     config = trial.config.optimiser
+    layers = {n: m for n, m in trial.network.named_modules() if isinstance(m, _LAYERS)}
+    names = {id(m.weight): name for name, m in layers.items()}
     for group in trial.optimiser.param_groups:
         own = config.weight_decay
         own *= config.value_decay_factor if group.get("owner") == "value_head" else 1.0
         flat = all(parameter.ndim < 2 for parameter in group["params"])
         decay = float(group["weight_decay"])
+        spared = [names[id(p)] for p in group["params"] if id(p) in names] if not decay else []
+        if own and spared:
+            yield Finding.error(
+                "parameter groups",
+                f"{len(spared)} of {len(names)} weights of convolutions and linear layers, such as "
+                f"{spared[0]}, have no weight decay; {own:g} is configured",
+                f"the weight decay leaves out {len(spared)} weights of layers that should have it "
+                "(matrices that are taken for biases and norms)",
+                "build the groups as configured: weight decay for matrices and kernels",
+                root="parameter groups",
+            )
+            return
         if decay == 0.0 or (not flat and decay == own):
             continue
         yield Finding.error(
