@@ -40,7 +40,7 @@ def _of_chosen_rows(_: Any) -> Any:
     return loss
 
 
-def _clipped_by_hand(_: Any) -> Any:
+def clipped_by_hand(_: Any) -> Any:
     def clip(network: Any, limit: float) -> Tensor:
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         norm = torch.stack([g.double().square().sum() for g in gradients]).sum().sqrt().float()
@@ -86,7 +86,7 @@ CONTROLS: dict[str, Slip] = {
                 "parameter_groups",
                 lambda sound: lambda *given: group_for_each(sound(*given)),
             ),
-            patched(owner_module, "clip_gradients", _clipped_by_hand),
+            patched(owner_module, "clip_gradients", clipped_by_hand),
         ),
         "$^",
         cause="Sound: every parameter has its own group with the same settings, and gradients are "

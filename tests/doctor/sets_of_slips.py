@@ -62,6 +62,9 @@ from tests.doctor import (
     slips_twenty_second_data,
     slips_twenty_second_reports,
     slips_twenty_second_training,
+    slips_twenty_sixth_data,
+    slips_twenty_sixth_reports,
+    slips_twenty_sixth_training,
     slips_twenty_third_data,
     slips_twenty_third_reports,
     slips_twenty_third_training,
@@ -83,6 +86,7 @@ from tests.doctor.controls_of_twenty_fifth import CONTROLS as CONTROLS_OF_TWENTY
 from tests.doctor.controls_of_twenty_first import CONTROLS as CONTROLS_OF_TWENTY_FIRST
 from tests.doctor.controls_of_twenty_fourth import CONTROLS as CONTROLS_OF_TWENTY_FOURTH
 from tests.doctor.controls_of_twenty_second import CONTROLS as CONTROLS_OF_TWENTY_SECOND
+from tests.doctor.controls_of_twenty_sixth import CONTROLS as CONTROLS_OF_TWENTY_SIXTH
 from tests.doctor.controls_of_twenty_third import CONTROLS as CONTROLS_OF_TWENTY_THIRD
 from tests.doctor.games_files import GamesFile
 from tests.doctor.outside import Foreign
@@ -137,6 +141,7 @@ CONTROLS: dict[str, AnySlip] = {
     **CONTROLS_OF_TWENTY_THIRD,
     **CONTROLS_OF_TWENTY_FOURTH,
     **CONTROLS_OF_TWENTY_FIFTH,
+    **CONTROLS_OF_TWENTY_SIXTH,
 }
 SIXTH_PUT_ASIDE = held_out(sorted(SIXTH), seed=61126)
 SEVENTH: dict[str, AnySlip] = {
@@ -255,4 +260,10 @@ TWENTY_FIFTH: dict[str, AnySlip] = {
     **slips_twenty_fifth_data.SLIPS,
     **slips_twenty_fifth_training.SLIPS,
     **slips_twenty_fifth_reports.SLIPS,
+}
+# The twenty-sixth, by one more.
+TWENTY_SIXTH: dict[str, AnySlip] = {
+    **slips_twenty_sixth_data.SLIPS,
+    **slips_twenty_sixth_training.SLIPS,
+    **slips_twenty_sixth_reports.SLIPS,
 }

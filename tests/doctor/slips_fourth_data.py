@@ -100,7 +100,7 @@ def _run_dry(batch: Batch, stream: TrainingStream, cursor: int) -> Batch:
     )
 
 
-def _only_moves_of_the_loser(batch: Batch, stream: TrainingStream, cursor: int) -> Batch:
+def only_moves_of_the_loser(batch: Batch, stream: TrainingStream, cursor: int) -> Batch:
     moved_by_red = batch.ply % 2 == 1
     return replace(batch, has_move=batch.has_move & (moved_by_red != (batch.red_won > 0.5)))
 
@@ -153,7 +153,7 @@ SLIPS: dict[str, Slip] = {
         "|same label|constant",
     ),
     "policy taught the loser's moves only": Slip(
-        in_batches(_only_moves_of_the_loser),
+        in_batches(only_moves_of_the_loser),
         "loser|losing|winner|mask|part of|half|without a next move|has_move|left out|ignored"
         "|some positions",
     ),

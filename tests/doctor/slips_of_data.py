@@ -97,7 +97,7 @@ def _label_of_the_next_game(patch: Patch) -> None:
     patch.setattr(BatchBuilder, "build", build)
 
 
-def _edges_exchanged(patch: Patch) -> None:
+def edges_exchanged(patch: Patch) -> None:
     sound = PositionEncoder.ring
     patch.setattr(PositionEncoder, "ring", lambda self: sound(self)[::-1].copy())
 
@@ -158,7 +158,7 @@ SLIPS: dict[str, Slip] = {
         in_planes(lambda p: _mover(p, lambda m: 0 * m)), "mover|to.move"
     ),
     "half of the winners misread": Slip(nothing, "winner|label", games=_half_of_the_winners),
-    "edges exchanged in the ring": Slip(_edges_exchanged, "ring|edge"),
+    "edges exchanged in the ring": Slip(edges_exchanged, "ring|edge"),
     "labels discounted by moves to the end": Slip(
         in_labels(lambda b: 0.5 + (b.outcome - 0.5) * 0.9**b.to_end),
         "label|instead of 0 and 1|discount",

@@ -45,7 +45,7 @@ def gates_without_sigmoid(network: Network) -> None:
             module.gate = nn.Sequential(*list(module.gate)[:-1])
 
 
-def _circular(network: Network) -> None:
+def circular(network: Network) -> None:
     for module in network.trunk.modules():
         if isinstance(module, nn.Conv2d):
             module.padding_mode = "circular"
@@ -144,7 +144,7 @@ SLIPS: dict[str, Slip] = {
         report="own imagination",
     ),
     "circular padding": Slip(
-        in_network(_circular),
+        in_network(circular),
         r"circular|padd|wrap|torus|toroid|(opposite|other) (side|edge|border)|(translat|shift|rol"
         r"l|position|place|edge|border)\w*.{0,80}(invarian|same answer|equal answer|blind|cannot|"
         r"not (see|distinguish|know|tell)|ignor|no effect|does not (see|change|matter)|equivarian"

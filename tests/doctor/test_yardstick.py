@@ -53,6 +53,7 @@ from tests.doctor.sets_of_slips import (
     TWENTY_FIRST,
     TWENTY_FOURTH,
     TWENTY_SECOND,
+    TWENTY_SIXTH,
     TWENTY_THIRD,
     AnySlip,
 )
@@ -269,6 +270,7 @@ SETS: dict[str, tuple[dict[str, AnySlip], float, float]] = {
     "twenty-third, all put aside": (TWENTY_THIRD, 0.0, 0.0),
     "twenty-fourth, all put aside": (TWENTY_FOURTH, 0.0, 0.0),
     "twenty-fifth, all put aside": (TWENTY_FIFTH, 0.0, 0.0),
+    "twenty-sixth, all put aside": (TWENTY_SIXTH, 0.0, 0.0),
 }
 
 

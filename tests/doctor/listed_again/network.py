@@ -28,7 +28,7 @@ def _no_sigmoid(network: Network) -> None:
             module.gate = nn.Sequential(*list(module.gate)[:-1])
 
 
-def _softmax_over_heads(_: Any) -> Any:
+def softmax_over_heads(_: Any) -> Any:
     def forward(self: AttentionPooling, features_BCHW: Tensor) -> Tensor:
         weights = self.score(features_BCHW).flatten(2).softmax(dim=1)
         groups = torch.unflatten(features_BCHW.flatten(2), 1, (self.heads, -1))
@@ -68,7 +68,7 @@ SLIPS: dict[str, Slip] = {
         cause="The sigmoid of the gate of squeeze-and-excitation is missing.",
     ),
     "softmax of the attention over the heads": Slip(
-        patched(AttentionPooling, "forward", _softmax_over_heads),
+        patched(AttentionPooling, "forward", softmax_over_heads),
         "softmax over dimension 1 takes the place of softmax over dimension 2",
         {"value_head": "attention 512->64->1"},
         cause="The softmax of the attention pooling is over the heads and not over the cells.",

@@ -40,7 +40,7 @@ def _warmup_in_percent(sound: Any) -> Any:
     return learning_rate
 
 
-def _without_pi(sound: Any) -> Any:
+def without_pi(sound: Any) -> Any:
     return lambda start, end, share: sound(start, end, share / math.pi)
 
 
@@ -93,7 +93,7 @@ SLIPS: dict[str, Slip] = {
         cause="The warm-up share is read as percent, so there is nearly no warm-up.",
     ),
     "cosine without pi": Slip(
-        patched(schedule_module, "_cosine", _without_pi),
+        patched(schedule_module, "_cosine", without_pi),
         "falls by the cosine of its share, without pi",
         {"optimiser": {"schedule": "cosine"}},
         cause="The cosine of the schedule lacks pi, so the rate hardly falls and does not end at "
