@@ -174,7 +174,7 @@ def _trained_on(
             root="split",
         )
         return
-    if len(shared) and np.array_equal(validation, train):
+    if len(shared) and np.array_equal(dataset.games("validation"), dataset.games("train")):
         yield Finding.error(
             "split",
             f"the validation part has {len(validation):,} games, and they are the training games",

@@ -38,10 +38,7 @@ def target_scores(
     wrong_targets = target[rows]
     scores = [
         share_score(hypothesis, wrong_targets == expected[rows])
-        for hypothesis, expected in (
-            *_other_symmetry(target, truth, symmetry, wrong),
-            *_target_candidates(target, truth, symmetry),
-        )
+        for hypothesis, expected in _target_candidates(target, truth, symmetry, wrong)
     ]
     right = truth.cells_under(symmetry)
     # Positions without a next move have target 0.
@@ -73,12 +70,13 @@ def _other_symmetry(
 
 
 def _target_candidates(
-    target: Ints, truth: Truth, symmetry: Ints
+    target: Ints, truth: Truth, symmetry: Ints, wrong: Flags
 ) -> Iterator[tuple[Hypothesis, Ints]]:
     size, right = truth.size, truth.cells_under(symmetry)
     same = "apply one symmetry to the stones and to the next move"
     cause = "the symmetry is applied to the planes but not to the next move"
     yield Hypothesis("unmoved", cause, same), truth.next_cell
+    yield from _other_symmetry(target, truth, symmetry, wrong)
     moved = moved_cells(right, size)
     cause = "the cells of moves are numbered by columns (column-major), those of planes by rows"
     yield Hypothesis("column-major", cause, _BY_ROWS), moved.pop("transposed")
