@@ -253,7 +253,8 @@ def check_targets(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if wrong.sum() <= compared.by_chance * known.sum():
         return
     place = compared.place(wrong, among=known)
-    scores = target_scores(target, truth, compared.symmetry, samples.batch_size, wrong)
+    shown = compared.symmetry
+    scores = target_scores(target, truth, shown, samples.batch_size, wrong, is_augmented=True)
     random = len(np.unique(target[wrong])) > 1 and "random" in place
     right = np.maximum(truth.cells_under(compared.symmetry), 0)
     batch = compared.numbers["number of the batch"]

@@ -25,7 +25,12 @@ _BY_ROWS = "number cells row * N + column, in planes and policy alike"
 
 
 def target_scores(
-    target: Ints, truth: Truth, symmetry: Ints, batch_size: int, wrong: Flags
+    target: Ints,
+    truth: Truth,
+    symmetry: Ints,
+    batch_size: int,
+    wrong: Flags,
+    is_augmented: bool = False,
 ) -> list[Score]:
     """Scores of all explanations: the share of the wrong policy targets that each one gives.
 
@@ -33,12 +38,15 @@ def target_scores(
         target: [B] policy targets.
         symmetry: [B] symmetry under which each position is encoded.
         wrong: [B] whether the target is not the next move.
+        is_augmented: whether a symmetry is drawn for each position.
     """
     rows = np.flatnonzero(wrong)
     wrong_targets = target[rows]
     scores = [
         share_score(hypothesis, wrong_targets == expected[rows])
-        for hypothesis, expected in _target_candidates(target, truth, symmetry, wrong)
+        for hypothesis, expected in _target_candidates(
+            target, truth, symmetry, wrong if is_augmented else None
+        )
     ]
     right = truth.cells_under(symmetry)
     # Positions without a next move have target 0.
@@ -70,13 +78,14 @@ def _other_symmetry(
 
 
 def _target_candidates(
-    target: Ints, truth: Truth, symmetry: Ints, wrong: Flags
+    target: Ints, truth: Truth, symmetry: Ints, wrong: Flags | None
 ) -> Iterator[tuple[Hypothesis, Ints]]:
     size, right = truth.size, truth.cells_under(symmetry)
     same = "apply one symmetry to the stones and to the next move"
     cause = "the symmetry is applied to the planes but not to the next move"
     yield Hypothesis("unmoved", cause, same), truth.next_cell
-    yield from _other_symmetry(target, truth, symmetry, wrong)
+    if wrong is not None:
+        yield from _other_symmetry(target, truth, symmetry, wrong)
     moved = moved_cells(right, size)
     cause = "the cells of moves are numbered by columns (column-major), those of planes by rows"
     yield Hypothesis("column-major", cause, _BY_ROWS), moved.pop("transposed")
