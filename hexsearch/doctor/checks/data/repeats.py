@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hexsearch.data.batch import Batch
-from hexsearch.data.position_set import CurriculumPhase
+from hexsearch.data.position_set import CurriculumPhase, PositionSet
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.truth import Ints
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
@@ -23,12 +23,11 @@ def repeat_findings(pipeline: ExaminedPipeline, keys: Ints) -> Iterator[Finding]
     """Report positions that come again, within a few batches or later in the first pass."""
     stream = needed(pipeline.stream)
     size, distinct = len(stream.positions), len(np.unique(keys))
-    phase, several = stream.positions.phase_at(0), False
+    phase = stream.positions.phase_at(0)
+    # A small set of a mixture or of a short phase comes again, and sets have common positions.
+    several = len(phase.sets) > 1 or len(stream.positions.phases) > 1
     # Without replacement no position comes twice before all have come once.
-    wanted = len(keys)
-    if len(phase.sets) > 1:  # a small set of a mixture comes again, and sets have common positions
-        several = True
-        wanted = len(np.unique(_mixture_keys(phase, np.arange(len(keys), dtype=np.int64))))
+    wanted = _sound_count(stream.positions, len(keys)) if several else len(keys)
     if distinct < 0.9 * wanted and size >= len(keys):
         by_chance = size * (1 - np.exp(-len(keys) / size))
         if not several and abs(distinct - by_chance) < _REPLACED * (len(keys) - by_chance):
@@ -68,6 +67,18 @@ def repeat_findings(pipeline: ExaminedPipeline, keys: Ints) -> Iterator[Finding]
             "all positions have been drawn",
             _WITHOUT_REPLACEMENT,
         )
+
+
+def _sound_count(positions: PositionSet, count: int) -> int:
+    """How many of the first samples of a stream are different positions in sound draws."""
+    phases = positions.phases or (positions.phase_at(0),)
+    ends = [*(phase.start for phase in phases[1:]), count]
+    found = [
+        _mixture_keys(phase, np.arange(min(end, count) - phase.start, dtype=np.int64))
+        for phase, end in zip(phases, ends, strict=True)
+        if phase.start < count
+    ]
+    return len(np.unique(np.concatenate(found)))
 
 
 def _repeated(keys: Ints) -> int:

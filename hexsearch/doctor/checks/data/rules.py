@@ -47,7 +47,7 @@ def rule_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             continue
         start, parts, found = phase.start, phase.parts, _drawn(pipeline, phase)
         several = len(parts) > 1 and len(phases) == 1
-        if _distance(found, expected[number]) < (_NEAR if several else _far(phase)):
+        if _distance(found, expected[number]) < _far(phase, _NEAR if several else _FAR):
             continue
         told = _other_rule(archive, games, found, number, expected, phase)
         if told:
@@ -175,8 +175,8 @@ def _beginnings(phases: Sequence[Phase]) -> list[Phase]:
     return [replace(phase, samples=min(phase.samples, _FIRST)) for phase in phases]
 
 
-def _far(phase: Phase) -> float:
-    return max(_FAR, _FAR_OF_FEW / math.sqrt(phase.samples))
+def _far(phase: Phase, least: float = _FAR) -> float:
+    return max(least, _FAR_OF_FEW / math.sqrt(phase.samples))
 
 
 def _some_games(pipeline: ExaminedPipeline) -> Ints:
@@ -212,6 +212,7 @@ def _other_rule(
 ) -> str:
     """In words, the rule by which positions are drawn in place of those of a phase."""
     parts, near = phase.parts, max(_NEAR, _NEAR_OF_FEW / math.sqrt(phase.samples))
+    near = min(near, _distance(found, expected[number]) / 2)  # clearly nearer than the right one
     for other, shares in enumerate(expected):
         if other != number and _distance(found, shares) < near:
             return (
