@@ -75,8 +75,8 @@ def check_whole(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             yield _finding(name, wrong, truth)
             return
     shown = torch.cat(stub.stones).numpy()
-    if trial.encoder.perspective == "mover" and len(shown) == len(truth.game):
-        over = truth.finished
+    over = truth.finished
+    if trial.encoder.perspective == "mover" and len(shown) == len(over) and over.any():
         sided = list(finished_side(inside_ring(shown[over], size), truth.rows(over)))
         yield from sided
         if sided:
