@@ -21,21 +21,30 @@ _ORDERS = {
 
 
 def muon_findings(trial: WatchedTrial) -> Iterator[Finding]:
-    """Compare the first step of each kernel with its gradient.
+    """Compare the first step of each kernel that moves it with its gradients up to then.
 
     Muon steps along the orthogonal factor U V' of a gradient U S V' (Jordan et al., 2024), whose
     inner product with the gradient is the sum of its singular values.
     """
-    step = next((each for each in trial.steps if each.given and not each.progress), None)
-    if step is None:
+    given = [each for each in trial.steps if each.given]
+    last = next((n for n, each in enumerate(given) if max(each.rates, default=0.0) > 0), None)
+    if last is None or trial.steps[0].progress:
         return
+    step, earlier = given[last], given[: last + 1]
+    momentum = trial.config.optimiser.momentum
     astray, kernels = [], 0
     for part, module in trial.network.parts().items():
         trained = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
         sizes = [p.numel() for _, p in trained]
         if part not in step.given or sum(sizes) != len(step.given[part]):
             continue
-        gradients = torch.split(step.given[part], sizes)
+        # With Nesterov's momentum, up to a factor; at first the rate may be 0.
+        kept = sum(
+            momentum ** (last - n) * each.given[part]
+            for n, each in enumerate(earlier)
+            if part in each.given
+        )
+        gradients = torch.split(step.given[part] + momentum * kept, sizes)
         moves = torch.split(step.after[part] - step.before[part], sizes)
         for (name, parameter), gradient, move in zip(trained, gradients, moves, strict=True):
             shape = parameter.shape
@@ -43,7 +52,8 @@ def muon_findings(trial: WatchedTrial) -> Iterator[Finding]:
                 continue
             kernels += 1
             own, taken = gradient.reshape(shape), -move.reshape(shape)
-            if float(own.norm()) > 0 and _along(own, taken) < _ALONG:
+            moves_it = float(own.norm()) > 0 and float(taken.norm()) > 0
+            if moves_it and _along(own, taken) < _ALONG:
                 astray.append((f"{part}.{name}", own, taken))
     if not astray or 2 * len(astray) < kernels:
         return
@@ -57,7 +67,7 @@ def muon_findings(trial: WatchedTrial) -> Iterator[Finding]:
     told = f" {best}" if best and orders[best] > _RESTORED else ""
     yield Finding.error(
         "steps",
-        f"in the first step {len(astray)} of {kernels} kernels, such as {name}, move along their "
+        f"in step {last + 1} {len(astray)} of {kernels} kernels, such as {name}, move along their "
         f"gradient by {_along(own, taken):.0%} of what its orthogonal factor gives",
         "Muon's steps do not go along the gradients of their own weights: it gets the gradient of "
         f"a kernel{told or ' of another place or order'}, so its steps move the wrong entries",
