@@ -149,40 +149,49 @@ def _all_positions(pipeline: ExaminedPipeline, validation: NDArray[np.int64]) ->
     return int(counts.sum()) == int((dataset.archive.lengths[validation].astype(int) + 1).sum())
 
 
+def _reported_on(
+    dataset: Dataset, train: NDArray[np.int64], validation: NDArray[np.int64]
+) -> Iterator[Finding]:
+    """Report evaluations on training games, whose validation games are not trained on.
+
+    Args:
+        train, validation: games with training positions, and with evaluated ones.
+    """
+    own, shared = dataset.games("validation"), len(np.intersect1d(train, validation))
+    ends = dataset.archive.lengths_of(validation).sum() + len(validation)
+    if np.array_equal(own, dataset.games("train")):
+        yield Finding.error(
+            "split",
+            f"the validation part has {len(own):,} games, and they are the training games",
+            "the validation part of the split is its training part: reports are made on the games "
+            "that are trained on, so validation figures show what the network memorises",
+            "return the games of the validation part for validation",
+            root="split",
+        )
+    elif (
+        shared == len(validation)
+        and not len(np.intersect1d(train, own))
+        and len(dataset.validation) == ends
+    ):
+        yield Finding.error(
+            "split",
+            f"all {shared:,} games whose positions are evaluated are training games; the "
+            f"{len(own):,} games of the validation part are not trained on",
+            "reports are made on the positions of training games, not of the validation games, so "
+            "validation figures show what the network memorises",
+            "evaluate on the games of the validation split",
+            root="split",
+        )
+
+
 def _trained_on(
     pipeline: ExaminedPipeline, train: NDArray[np.int64], validation: NDArray[np.int64]
 ) -> Iterator[Finding]:
     """Report games of validation or of the test that are trained on."""
     dataset = needed(pipeline.dataset)
     shared = np.intersect1d(train, validation)
-    held_out = not len(np.intersect1d(train, dataset.games("validation")))
-    ends = dataset.archive.lengths_of(validation).sum() + len(validation)
-    if (
-        len(shared)
-        and len(shared) == len(validation)
-        and held_out
-        and len(dataset.validation) == ends
-    ):
-        yield Finding.error(
-            "split",
-            f"{len(shared):,} of the {len(validation):,} games whose positions are evaluated are "
-            f"training games; the {len(dataset.games('validation')):,} games of the validation "
-            "part are not trained on",
-            "reports are made on the positions of training games, not of the validation games, so "
-            "validation figures show what the network memorises",
-            "evaluate on the games of the validation split",
-            root="split",
-        )
-        return
-    if len(shared) and np.array_equal(dataset.games("validation"), dataset.games("train")):
-        yield Finding.error(
-            "split",
-            f"the validation part has {len(validation):,} games, and they are the training games",
-            "the validation part of the split is its training part: reports are made on the games "
-            "that are trained on, so validation figures show what the network memorises",
-            "return the games of the validation part for validation",
-            root="split",
-        )
+    if len(shared) and (other := list(_reported_on(dataset, train, validation))):
+        yield from other
         return
     if len(shared):
         whole = len(shared) == len(validation) and _all_positions(pipeline, validation)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.optimisation.gradients import expected_gradient
-from hexsearch.doctor.recorded import WatchedStep
+from hexsearch.doctor.recorded import Flat, WatchedStep
 from hexsearch.doctor.watching import WatchedTrial
 from hexsearch.training.report import TrialReport
 
@@ -50,19 +50,8 @@ def _gradients(trial: WatchedTrial, step: WatchedStep, report: TrialReport) -> I
                 name, f"the {in_words(wrong[0])}", told[wrong[0]], right[wrong[0]], others
             )
             return
-    joint = float(torch.cat(list(sent.values())).norm())
-    limit = trial.config.optimiser.clip
-    clipped = float(joint > limit)
-    if abs(found.clip_rate - clipped) > _CLOSE and abs(joint - limit) > _CLOSE * limit:
-        yield Finding.warning(
-            "figures of reports",
-            f"a report gives a clip rate of {found.clip_rate:.0%} for one step whose gradient has "
-            f"norm {joint:.3g}; the limit is {limit:g}",
-            "the monitors report the share of steps that were not clipped as the clip rate (the "
-            "comparison is the wrong way round), so clipping is judged by wrong figures",
-            "count the steps whose joint norm is above the limit",
-            root=_ROOT,
-        )
+    if clipped := list(_clip_rate(trial, sent, found.clip_rate)):
+        yield from clipped
         return
     if missing := _left_out(step, report):
         yield Finding.warning(
@@ -96,6 +85,21 @@ def _gradients(trial: WatchedTrial, step: WatchedStep, report: TrialReport) -> I
             others = {n: pair[1] for n, pair in pairs.items() if n != name}
             yield _finding(name, "the first step", told_one, right_one, others)
             return
+
+
+def _clip_rate(trial: WatchedTrial, sent: Flat, told: float) -> Iterator[Finding]:
+    """Compare the clip rate of the one step that was sampled with its gradient's norm."""
+    joint, limit = float(torch.cat(list(sent.values())).norm()), trial.config.optimiser.clip
+    if abs(told - float(joint > limit)) > _CLOSE and abs(joint - limit) > _CLOSE * limit:
+        yield Finding.warning(
+            "figures of reports",
+            f"a report gives a clip rate of {told:.0%} for one step whose gradient has norm "
+            f"{joint:.3g}; the limit is {limit:g}",
+            "the monitors report the share of steps that were not clipped as the clip rate (the "
+            "comparison is the wrong way round), so clipping is judged by wrong figures",
+            "count the steps whose joint norm is above the limit",
+            root=_ROOT,
+        )
 
 
 def _left_out(step: WatchedStep, report: TrialReport) -> str:

@@ -17,11 +17,15 @@ from hexsearch.doctor.hypotheses.optimisation.batch_sums import (
     fits_of,
     joined,
 )
-from hexsearch.doctor.hypotheses.optimisation.loss_weights import other_auxiliary, other_weights
+from hexsearch.doctor.hypotheses.optimisation.loss_weights import (
+    other_auxiliary,
+    other_weights,
+    summed_parts,
+)
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.recorded import Flat, WatchedStep
 
-_ABOUT = 0.05  # relative difference, as micro-batches differ in their numbers of moves
+_ABOUT = 0.05  # difference of equal factors
 _PARALLEL = 0.999  # cosine above which two gradients have the same direction
 
 
@@ -95,7 +99,7 @@ def explain_gap(
             "none", "no gradient reaches the optimiser", "call backward() on the loss before step()"
         )
     if gap.cosine > _PARALLEL:
-        return _summed_parts(gap, config) or _other_length(gap, limit)
+        return summed_parts(gap.ratio, config) or _other_length(gap, limit)
     wanted = expected_gradient(step, config)
     owners = [owner for owner in wanted if owner in step.given]
     given = joined(step.given, owners)
@@ -123,13 +127,8 @@ def explain_gap(
             return late
     used = {name: vector for name, vector in sources.items() if float(vector.norm()) > 0}
     coefficients, fits = fits_of(given, list(used.values()))
-    if not fits and len(step.taught) > 1:
-        zero = {owner: wanted[owner] * 0 for owner in owners}
-        heads = {n: joined(zero | g, owners) for n, g in step.taught.items()}
-        apart = {n: v for n, v in used.items() if n != "auxiliary"} | heads
-        coefficients, by_head = fits_of(given, list(apart.values()))
-        if by_head:
-            return other_auxiliary(dict(zip(apart, coefficients, strict=True)), config)
+    if not fits and (taught := _by_heads(step, config, used, given)) is not None:
+        return taught
     if not fits and (projected := _by_sources(step, config, owners)) is not None:
         return projected
     if not fits:
@@ -138,6 +137,26 @@ def explain_gap(
         )
     shares = dict(zip(used, coefficients, strict=True))
     return by_count(steps, config, owners) or other_weights(shares, config)
+
+
+def _by_heads(
+    step: WatchedStep, config: TrialConfig, used: dict[str, Tensor], given: Tensor
+) -> Hypothesis | None:
+    """Auxiliary losses that have other weights than configured, beside each other.
+
+    Args:
+        used: gradients of the losses over all weights, by their names.
+        given: the gradient that the optimiser gets.
+    """
+    if len(step.taught) < 2:
+        return None
+    wanted = expected_gradient(step, config)
+    owners = [owner for owner in wanted if owner in step.given]
+    zero = {owner: wanted[owner] * 0 for owner in owners}
+    heads = {name: joined(zero | each, owners) for name, each in step.taught.items()}
+    apart = {name: each for name, each in used.items() if name != "auxiliary"} | heads
+    coefficients, fits = fits_of(given, list(apart.values()))
+    return other_auxiliary(dict(zip(apart, coefficients, strict=True)), config) if fits else None
 
 
 def _by_sources(step: WatchedStep, config: TrialConfig, owners: list[str]) -> Hypothesis | None:
@@ -221,19 +240,6 @@ def _with_others(
                 "optimiser.weight_decay",
             )
     return None
-
-
-def _summed_parts(gap: GradientGap, config: TrialConfig) -> Hypothesis | None:
-    """Losses of micro-batches that are not divided by their number."""
-    parts = config.batch_size / (config.micro_batch or config.batch_size)
-    if parts < 2 or abs(gap.ratio - parts) > _ABOUT * parts:
-        return None
-    return Hypothesis(
-        "summed parts",
-        f"the loss that is minimised is about {parts:g} times the configured one: the losses of "
-        f"the {parts:g} micro-batches are summed, and not divided by their number",
-        "divide the loss of each micro-batch by the number of positions of the whole batch",
-    )
 
 
 def _other_length(gap: GradientGap, limit: float) -> Hypothesis:

@@ -8,6 +8,8 @@ from hexsearch.config.trial import TrialConfig
 from hexsearch.doctor.hypotheses.optimisation.batch_sums import CLOSE
 from hexsearch.doctor.hypotheses.table import Hypothesis
 
+_ABOUT = 0.05  # relative difference, as micro-batches differ in their numbers of moves
+
 
 def other_weights(shares: dict[str, float], config: TrialConfig) -> Hypothesis:
     """The losses have other weights than configured. Clipping may add one common factor."""
@@ -116,3 +118,20 @@ def _of_the_policy(shares: Mapping[str, float], config: TrialConfig) -> Hypothes
             "divide the value loss of each micro-batch by the number of positions of the batch",
         )
     return None
+
+
+def summed_parts(ratio: float, config: TrialConfig) -> Hypothesis | None:
+    """Losses of micro-batches that are not divided by their number.
+
+    Args:
+        ratio: of the norm of the gradient to the right one.
+    """
+    parts = config.batch_size / (config.micro_batch or config.batch_size)
+    if parts < 2 or abs(ratio - parts) > _ABOUT * parts:
+        return None
+    return Hypothesis(
+        "summed parts",
+        f"the loss that is minimised is about {parts:g} times the configured one: the losses of "
+        f"the {parts:g} micro-batches are summed, and not divided by their number",
+        "divide the loss of each micro-batch by the number of positions of the whole batch",
+    )
