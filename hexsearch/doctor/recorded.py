@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hexsearch.data.batch import Batch
 from hexsearch.model.readout import Readout
@@ -80,6 +81,24 @@ class WatchedStep:
     without_graph: tuple[str, ...] = ()
     parts: list[Flat] = field(default_factory=list)
     random: Tensor | None = None
+
+
+def by_tensor(of: Flat, parts: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """The numbers of each trained tensor in its shape, by part and name.
+
+    Parts whose tensors have changed since are left out.
+
+    Args:
+        parts: of the network, by their names.
+    """
+    found: dict[str, Tensor] = {}
+    for part, module in parts.items():
+        trained = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
+        sizes = [parameter.numel() for _, parameter in trained]
+        if part in of and sum(sizes) == len(of[part]):
+            for (name, parameter), piece in zip(trained, torch.split(of[part], sizes), strict=True):
+                found[f"{part}.{name}"] = piece.reshape(parameter.shape)
+    return found
 
 
 def as_taken(batch: Batch, parts: list[Batch]) -> Batch:

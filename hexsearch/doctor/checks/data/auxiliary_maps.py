@@ -5,27 +5,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.data.baselines import stones_at
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.boards.adjacency import HEX, SQUARE, Steps, reached
 from hexsearch.doctor.hypotheses.truth import Flags, Ints, Truth, image, stone_planes
 from hexsearch.game.board import BLUE, RED, Stones
 
 _WRONG, _FITS = 0.02, 0.97  # share of rows that may differ, and that an explanation must give
-_SQUARE = ((0, 1), (0, -1), (1, 0), (-1, 0))
-_HEX = (*_SQUARE, (1, -1), (-1, 1))
-_NEIGHBOURS: dict[str, Sequence[tuple[int, int]]] = {
-    "along the other diagonal, too": (*_HEX, (1, 1), (-1, -1)),
-    "along the other diagonal": (*_SQUARE, (1, 1), (-1, -1)),
-    "along the sides of squares alone": _SQUARE,
-    "along the other diagonal in one direction": (*_SQUARE, (1, -1), (-1, -1)),
-    "along the other diagonal in the other direction": (*_SQUARE, (-1, 1), (1, 1)),
-    "along one diagonal in one direction only": (*_SQUARE, (-1, 1)),
-    "along one diagonal in the other direction only": (*_SQUARE, (1, -1)),
+_NEIGHBOURS: dict[str, Steps] = {
+    "along the other diagonal, too": (*HEX, (1, 1), (-1, -1)),
+    "along the other diagonal": (*SQUARE, (1, 1), (-1, -1)),
+    "along the sides of squares alone": SQUARE,
+    "along the other diagonal in one direction": (*SQUARE, (1, -1), (-1, -1)),
+    "along the other diagonal in the other direction": (*SQUARE, (-1, 1), (1, 1)),
+    "along one diagonal in one direction only": (*SQUARE, (-1, 1)),
+    "along one diagonal in the other direction only": (*SQUARE, (1, -1)),
 }
 
 
@@ -66,7 +65,7 @@ def exact_map(
     plies: int,
     last: int = 0,
     first: int = 0,
-    neighbours: Sequence[tuple[int, int]] = _HEX,
+    neighbours: Steps = HEX,
 ) -> Ints:
     """[B, N*N] the targets of a head.
 
@@ -81,8 +80,8 @@ def exact_map(
         chains = _chains(truth, neighbours)
         return _classes(chains, symmetry, np.zeros_like(chains, dtype=bool), ~finished)
     until = lengths if name == "ownership" else np.minimum(truth.ply + plies, lengths)
-    boards = _at(truth, np.clip(until + last, 0, lengths))
-    present = _at(truth, np.clip(truth.ply + first, 0, lengths)) != 0
+    boards = stones_at(truth.archive, truth.game, np.clip(until + last, 0, lengths))
+    present = stones_at(truth.archive, truth.game, np.clip(truth.ply + first, 0, lengths)) != 0
     ignored = ~finished
     if name == "future_stones":
         unknown = ~finished & (truth.ply + plies > lengths)
@@ -105,7 +104,7 @@ def _others(name: str, truth: Truth, symmetry: Ints, plies: int) -> Iterator[tup
             "its targets are all stones of the winner, not those of the chain alone",
             _classes(every, symmetry, nobody, ~finished),
         )
-        chains = _chains(truth, _HEX)
+        chains = _chains(truth, HEX)
         turned = np.where(truth.red_won[:, None, None], chains.transpose(0, 2, 1), chains)
         yield (
             "the chains of games that Red won are mirrored at the diagonal (turned for the search "
@@ -150,25 +149,19 @@ def _difference(target: Ints, right: Ints) -> str:
     return "its targets are those of other cells, games or symmetries"
 
 
-def _at(truth: Truth, ply: Ints) -> Stones:
-    """[B, N, N] boards of the same games after other numbers of moves."""
-    return stones_at(truth.archive, truth.game, ply)
-
-
 def _classes(boards: Stones, symmetry: Ints, present: NDArray[np.bool_], ignored: Flags) -> Ints:
     """[B, N*N] classes of stones as encoded; -1 on some cells and in some rows."""
-    found = np.empty((len(boards), boards.shape[1] ** 2), dtype=np.int64)
-    for number in range(4):
-        rows = symmetry == number
-        planes = stone_planes(image(boards[rows], number)).reshape(int(rows.sum()), 2, -1)
-        kept = np.asarray(image(present[rows].astype(np.int8), number)) != 0
-        owner = planes[:, 0] + 2 * planes[:, 1]
-        found[rows] = np.where(kept.reshape(len(owner), -1), -1, owner)
+    rows = np.arange(len(boards))
+    views = np.stack([stone_planes(image(boards, number)) for number in range(4)])
+    planes = views[symmetry, rows].astype(np.int64)
+    hidden = np.stack([image(present.astype(np.int8), number) for number in range(4)])
+    found = np.where(hidden[symmetry, rows] != 0, -1, planes[:, 0] + 2 * planes[:, 1])
+    found = found.reshape(len(boards), -1)
     found[ignored] = -1
     return found
 
 
-def _chains(truth: Truth, neighbours: Sequence[tuple[int, int]]) -> Stones:
+def _chains(truth: Truth, neighbours: Steps) -> Stones:
     """[B, N, N] the stones that join the winner's edges at the end of each game."""
     boards = truth.at_the_end().boards
     sides = np.where(truth.red_won, RED, BLUE).astype(np.int8)[:, None, None]
@@ -177,22 +170,6 @@ def _chains(truth: Truth, neighbours: Sequence[tuple[int, int]]) -> Stones:
     stones = np.where(red, (boards == sides).transpose(0, 2, 1), boards == sides)
     top, bottom = np.zeros_like(stones), np.zeros_like(stones)
     top[:, 0], bottom[:, -1] = stones[:, 0], stones[:, -1]
-    joined = _reached(top, stones, neighbours) & _reached(bottom, stones, neighbours)
+    joined = reached(top, stones, neighbours) & reached(bottom, stones, neighbours)
     joined = np.where(red, joined.transpose(0, 2, 1), joined)
     return np.where(joined, sides, 0).astype(np.int8)
-
-
-def _reached(
-    begun: NDArray[np.bool_], stones: NDArray[np.bool_], neighbours: Sequence[tuple[int, int]]
-) -> NDArray[np.bool_]:
-    """Stones that are reached from some by steps over stones."""
-    reached = begun
-    while True:
-        padded = np.pad(reached, ((0, 0), (1, 1), (1, 1)))
-        wider = reached.copy()
-        for row, column in neighbours:
-            wider |= np.roll(padded, (row, column), axis=(1, 2))[:, 1:-1, 1:-1]
-        wider &= stones
-        if bool((wider == reached).all()):
-            return reached
-        reached = wider

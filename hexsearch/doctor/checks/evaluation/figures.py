@@ -92,7 +92,7 @@ def _numbers(state: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, bool]:
-    """What a report may not change and has changed; True for a moment of the optimiser."""
+    """What a report may not change and has changed; True for a state of the optimiser."""
     found = {}
     for name, old in before.items():
         if any(part in name for part in _MAY_CHANGE):
@@ -108,14 +108,14 @@ def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, bool]:
 
 
 def _not_left_alone(changed: dict[str, bool]) -> Finding:
-    names = list(changed)
+    beside = [is_moment for name, is_moment in changed.items() if "param_groups" not in name]
     return Finding.error(
         "figures of reports",
-        f"a report changes {len(names)} parts of the trial's state, such as {names[0]}",
+        f"a report changes {len(changed)} parts of the state, such as {next(iter(changed))}",
         "the optimiser is reset, or built anew, at each report: its moments (momentum) are lost"
-        if all(changed.values())
-        else "a report changes the training: weights, moments or counts are others after it, so "
-        "the result depends on how often reports are made",
+        if beside and all(beside)
+        else "a report changes the training: weights, moments, settings or counts are others after "
+        "it, so the result depends on how often reports are made",
         "let a report read the state of the trial, and change nothing but the statistics of norms",
         root="continued",
     )
@@ -266,7 +266,7 @@ def _is_of(trial: WatchedTrial, report: TrialReport, weights: dict[str, Any]) ->
 def _repeated(trial: WatchedTrial, reports: Sequence[TrialReport]) -> Iterator[Finding]:
     """Report validation figures that do not change although the weights that are judged do."""
     first, last = (report.metrics.overall for report in reports)
-    if first.log_loss != last.log_loss or first.value_loss != last.value_loss:
+    if (first.log_loss, first.value_loss) != (last.log_loss, last.value_loss):
         return
     if all(map(torch.equal, trial.answering.parameters(), trial.initial_answering)):
         return  # check `movement` reports weights that do not move

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.optimisation.gradients import expected_gradient
-from hexsearch.doctor.recorded import Flat, WatchedStep
+from hexsearch.doctor.recorded import Flat, WatchedStep, by_tensor
 from hexsearch.doctor.watching import WatchedTrial
 from hexsearch.training.report import TrialReport
 
@@ -116,13 +116,14 @@ def _left_out(step: WatchedStep, report: TrialReport) -> str:
 
 def _of_tensors(trial: WatchedTrial, step: WatchedStep, part: str) -> dict[str, float]:
     """Relative updates of a part that are computed from single tensors, by what is done."""
-    module = trial.network.parts()[part]
-    sizes = [p.numel() for p in module.parameters() if p.requires_grad]
     old, change = step.before[part], step.after[part] - step.before[part]
-    if sum(sizes) != len(old):
+    own = {part: trial.network.parts()[part]}
+    norms, moved = (
+        [float(tensor.norm()) for tensor in by_tensor({part: each}, own).values()]
+        for each in (old, change)
+    )
+    if not moved:
         return {}
-    norms = [float(each.norm()) for each in torch.split(old, sizes)]
-    moved = [float(each.norm()) for each in torch.split(change, sizes)]
     whole = max(float(old.norm()), 1e-12)
     ratios = [a / b for a, b in zip(moved, norms, strict=True) if b > 1e-6]
     return {

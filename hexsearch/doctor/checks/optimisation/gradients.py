@@ -18,7 +18,7 @@ from hexsearch.doctor.hypotheses.optimisation.row_weights import other_row_weigh
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.own_training.gradients import how_changed, is_sound
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
-from hexsearch.doctor.recorded import Flat, WatchedStep
+from hexsearch.doctor.recorded import Flat, WatchedStep, by_tensor
 from hexsearch.doctor.watching import WatchedTrial
 
 _LEAVE = "look for hooks and other code that changes .grad before the step"
@@ -105,23 +105,12 @@ def _changed(step: WatchedStep, trial: WatchedTrial, matrices: Flat) -> Hypothes
     wanted = {p: each for p, each in expected_gradient(step, trial.config).items() if each.any()}
     if not wanted or not all(part in step.given for part in wanted):
         return None
-    given, own, weights = (_by_tensor(of, trial) for of in (step.given, wanted, step.before))
+    parts = trial.network.parts()
+    given, own, weights = (by_tensor(of, parts) for of in (step.given, wanted, step.before))
     how = _by_kind(step.given, wanted, matrices) or how_changed(given, own, {}, weights)
     how = how or _penalty(step, wanted, matrices) or _noise(step.given, wanted)
     cause = f"gradients are changed before the step: {how}"
     return Hypothesis("sound" if is_sound(how) else "changed", cause, _LEAVE) if how else None
-
-
-def _by_tensor(of: Flat, trial: WatchedTrial) -> dict[str, torch.Tensor]:
-    """The numbers of each tensor in its shape, by its name."""
-    found = {}
-    for part, module in trial.network.parts().items():
-        trained = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
-        if part in of and sum(p.numel() for _, p in trained) == len(of[part]):
-            pieces = torch.split(of[part], [p.numel() for _, p in trained])
-            for (name, parameter), piece in zip(trained, pieces, strict=True):
-                found[f"{part}.{name}"] = piece.reshape(parameter.shape)
-    return found
 
 
 def _by_kind(given: Flat, wanted: Flat, matrices: Flat) -> str:

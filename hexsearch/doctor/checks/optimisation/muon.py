@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.recorded import by_tensor
 from hexsearch.doctor.watching import WatchedTrial
 
 _LEAST_RANK = 4  # of a matrix whose step is looked at
@@ -32,30 +33,24 @@ def muon_findings(trial: WatchedTrial) -> Iterator[Finding]:
         return
     step, earlier = given[last], given[: last + 1]
     momentum = trial.config.optimiser.momentum
-    astray, kernels = [], 0
-    for part, module in trial.network.parts().items():
-        trained = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
-        sizes = [p.numel() for _, p in trained]
-        if part not in step.given or sum(sizes) != len(step.given[part]):
-            continue
-        # With Nesterov's momentum, up to a factor; at first the rate may be 0.
-        kept = sum(
-            momentum ** (last - n) * each.given[part]
-            for n, each in enumerate(earlier)
-            if part in each.given
-        )
-        gradients = torch.split(step.given[part] + momentum * kept, sizes)
-        moves = torch.split(step.after[part] - step.before[part], sizes)
-        for (name, parameter), gradient, move in zip(trained, gradients, moves, strict=True):
-            shape = parameter.shape
-            if parameter.ndim != 4 or min(shape[0], shape[1:].numel()) < _LEAST_RANK:
-                continue
-            kernels += 1
-            own, taken = gradient.reshape(shape), -move.reshape(shape)
-            moves_it = float(own.norm()) > 0 and float(taken.norm()) > 0
-            if moves_it and _along(own, taken) < _ALONG:
-                astray.append((f"{part}.{name}", own, taken))
-    if not astray or 2 * len(astray) < kernels:
+    parts = trial.network.parts()
+    # With Nesterov's momentum, up to a factor; at first the rate may be 0.
+    along = by_tensor(step.given, parts)
+    for number, each in enumerate(earlier):
+        for name, gradient in by_tensor(each.given, parts).items():
+            along[name] = along[name] + momentum ** (last - number + 1) * gradient
+    before, after = by_tensor(step.before, parts), by_tensor(step.after, parts)
+    kernels = [
+        (name, own, before[name] - after[name])
+        for name, own in along.items()
+        if own.ndim == 4 and min(len(own), own[0].numel()) >= _LEAST_RANK
+    ]
+    astray = [
+        (name, own, taken)
+        for name, own, taken in kernels
+        if float(own.norm()) > 0 and float(taken.norm()) > 0 and _along(own, taken) < _ALONG
+    ]
+    if not astray or 2 * len(astray) < len(kernels):
         return
     name, own, taken = astray[0]
     orders = {
@@ -67,8 +62,8 @@ def muon_findings(trial: WatchedTrial) -> Iterator[Finding]:
     told = f" {best}" if best and orders[best] > _RESTORED else ""
     yield Finding.error(
         "steps",
-        f"in step {last + 1} {len(astray)} of {kernels} kernels, such as {name}, move along their "
-        f"gradient by {_along(own, taken):.0%} of what its orthogonal factor gives",
+        f"in step {last + 1} {len(astray)} of {len(kernels)} kernels, such as {name}, move along "
+        f"their gradient by {_along(own, taken):.0%} of what its orthogonal factor gives",
         "Muon's steps do not go along the gradients of their own weights: it gets the gradient of "
         f"a kernel{told or ' of another place or order'}, so its steps move the wrong entries",
         "give Muon gradient and weights as matrices with the same order of rows and columns",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+from hexsearch.doctor.recorded import by_tensor
 from hexsearch.doctor.watching import WatchedTrial
 
 _MANY = 400  # weights of a layer whose deviation is known to a few percent
@@ -63,13 +64,5 @@ def check_first_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
 def first_weights(trial: WatchedTrial, part: str) -> dict[str, Tensor]:
     """Weights of a part of the network before any step, by their names."""
-    if part not in trial.initial_weights:
-        return {}
-    flat, at, found = trial.initial_weights[part], 0, {}
-    own: nn.Module = trial.network.parts()[part]
-    for name, parameter in own.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        found[name] = flat[at : at + parameter.numel()].reshape(parameter.shape)
-        at += parameter.numel()
-    return found if at == flat.numel() else {}
+    found = by_tensor(trial.initial_weights, {part: trial.network.parts()[part]})
+    return {name.removeprefix(f"{part}."): each for name, each in found.items()}

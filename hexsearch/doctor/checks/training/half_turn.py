@@ -8,6 +8,7 @@ import torch
 
 from hexsearch.analysis.predictor import in_eval_mode
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.configured.compared import gap
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _POSITIONS = 16
@@ -30,38 +31,32 @@ def check_half_turn(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         features, other = (network.trunk(each).float() for each in (shown, turned))
         outputs = [network(each) for each in (shown, turned)]
     half = features.shape[1] // 2
-    back = torch.cat([other[:, half:], other[:, :half]], dim=1).flip(-2, -1)
-    gaps = {"the trunk's features": _gap(features, back)}
+    unturned = torch.cat([other[:, half:], other[:, :half]], dim=1)
+    back = unturned.flip(-2, -1)
+    gaps = {"the trunk's features": gap(features, back)}
     if torch.isfinite(back).all() and gaps["the trunk's features"] > _CLOSE:
-        unturned = torch.cat([other[:, half:], other[:, :half]], dim=1)
-        first = _gap(features[:, :half], back[:, :half])
+        first = gap(features[:, :half], back[:, :half])
         told = (
             "the features of the turned view are joined without being turned back"
-            if min(_gap(features[:, half:], unturned[:, half:]), first) < _CLOSE
-            or _gap(features, unturned) < _CLOSE
+            if min(gap(features[:, half:], unturned[:, half:]), first) < _CLOSE
+            or gap(features, unturned) < _CLOSE
             else "the two views are joined, exchanged or turned in another way somewhere in it"
         )
     else:
         values, policies = ([o.value_raw for o in outputs], [o.policy_logits for o in outputs])
-        gaps["values"] = _gap(*(each.float() for each in values))
-        gaps["policies"] = _gap(policies[0].float(), policies[1].float().flip(-1))
+        gaps["values"] = gap(*(each.float() for each in values))
+        gaps["policies"] = gap(policies[0].float(), policies[1].float().flip(-1))
         told = "a head takes one view alone, or does not turn the other one back"
-    wrong = {name: gap for name, gap in gaps.items() if gap > _CLOSE}
+    wrong = {name: apart for name, apart in gaps.items() if apart > _CLOSE}
     if wrong:
-        name, gap = next(iter(wrong.items()))
+        name, apart = next(iter(wrong.items()))
         yield Finding.error(
             "half turn",
             f"{name} on {len(planes)} boards and on the same boards after a half turn differ by up "
-            f"to {gap:.2g} standard deviations",
+            f"to {apart:.2g} standard deviations",
             f"trunk.equivariant is configured, and the network is not equivariant: {told}, so it "
             "answers a board and the turned board differently",
             "turn the maps of the second view back, and exchange the halves of the channels with "
             "them",
             root="configured",
         )
-
-
-def _gap(some: torch.Tensor, other: torch.Tensor) -> float:
-    if some.shape != other.shape:
-        return float("inf")
-    return float((some - other).abs().max()) / max(float(some.std()), 1e-6)

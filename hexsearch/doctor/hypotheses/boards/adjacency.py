@@ -14,18 +14,20 @@ from hexsearch.doctor.hypotheses.truth import Truth
 from hexsearch.game.board import BLUE, RED
 
 Steps = Sequence[tuple[int, int]]
-_SQUARE: Steps = ((0, 1), (1, 0), (0, -1), (-1, 0))
+Boards = NDArray[np.bool_]
+SQUARE: Steps = ((0, 1), (1, 0), (0, -1), (-1, 0))
+HEX: Steps = (*SQUARE, (1, -1), (-1, 1))
 _RULES: dict[str, Steps] = {
     "with the other diagonal: cells touch along the long diagonal of the drawing that Hex does not "
-    "have": (*_SQUARE, (1, 1), (-1, -1)),
+    "have": (*SQUARE, (1, 1), (-1, -1)),
     "with both diagonals, as eight neighbours on a square board": (
-        *_SQUARE,
+        *SQUARE,
         (1, 1),
         (-1, -1),
         (1, -1),
         (-1, 1),
     ),
-    "without diagonals, as four neighbours on a square board": _SQUARE,
+    "without diagonals, as four neighbours on a square board": SQUARE,
 }
 _GAMES = 200
 _FITS = 0.97
@@ -82,16 +84,22 @@ def other_winners(truth: Truth, red_won: Flags) -> str:
 
 def connects(stones: NDArray[np.bool_], steps: Steps, downwards: bool) -> bool:
     """Whether stones [N, N] connect top to bottom, or left to right, by some steps."""
-    board = np.pad(stones if downwards else stones.T, 1)
+    board = stones if downwards else stones.T
     # Both axes are exchanged for the other colour, and so are the steps.
     moves = steps if downwards else [(column, row) for row, column in steps]
-    reached = np.zeros_like(board)
-    reached[1] = board[1]
+    begun = np.zeros_like(board)
+    begun[0] = board[0]
+    return bool(reached(begun[None], board[None], moves)[0, -1].any())
+
+
+def reached(begun: Boards, stones: Boards, steps: Steps) -> Boards:
+    """[B, N, N] the stones that are reached from some of them by steps over stones."""
     while True:
-        wider = reached.copy()
-        for row, column in moves:
-            wider |= np.roll(reached, (row, column), axis=(0, 1))
-        wider &= board
-        if (wider == reached).all():
-            return bool(reached[-2].any())
-        reached = wider
+        padded = np.pad(begun, ((0, 0), (1, 1), (1, 1)))
+        wider = begun.copy()
+        for row, column in steps:
+            wider |= np.roll(padded, (row, column), axis=(1, 2))[:, 1:-1, 1:-1]
+        wider &= stones
+        if (wider == begun).all():
+            return begun
+        begun = wider

@@ -114,11 +114,9 @@ def explain_gap(
             )
     if len(step.parts) > 1 and (clipped := clipped_parts(step, config, owners)) is not None:
         return clipped
-    sources = {
-        "value": joined(step.value_gradient, owners),
-        "policy": joined(step.policy_gradient, owners),
-        "auxiliary": joined({o: step.other_gradient.get(o, wanted[o] * 0) for o in owners}, owners),
-    }
+    taught = {o: step.other_gradient.get(o, wanted[o] * 0) for o in owners}
+    kinds = {"value": step.value_gradient, "policy": step.policy_gradient, "auxiliary": taught}
+    sources = {name: joined(each, owners) for name, each in kinds.items()}
     if gap.number:
         last = steps[gap.number - 1]
         earlier = joined(expected_gradient(last, config), owners)
@@ -127,13 +125,14 @@ def explain_gap(
             return late
     used = {name: vector for name, vector in sources.items() if float(vector.norm()) > 0}
     coefficients, fits = fits_of(given, list(used.values()))
-    if not fits and (taught := _by_heads(step, config, used, given)) is not None:
-        return taught
-    if not fits and (projected := _by_sources(step, config, owners)) is not None:
-        return projected
     if not fits:
-        return _by_part(step, config, owners) or _with_others(
-            joined(step.before, owners), joined(matrices, owners), given, list(used.values())
+        told = _by_heads(step, config, used, given) or _by_sources(step, config, owners)
+        return (
+            told
+            or _by_part(step, config, owners)
+            or _with_others(
+                joined(step.before, owners), joined(matrices, owners), given, list(used.values())
+            )
         )
     shares = dict(zip(used, coefficients, strict=True))
     return by_count(steps, config, owners) or other_weights(shares, config)
