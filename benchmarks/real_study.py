@@ -68,6 +68,8 @@ def main() -> int:
     parser.add_argument("--searches", nargs="+", choices=ARMS, default=list(ARMS))
     args = parser.parse_args()
     results = args.folder.resolve()
+    # The older version runs in another folder.
+    games = str(Path(args.games).resolve())
     with tempfile.TemporaryDirectory() as spare:
         older = Path(spare) / "before"
         if "before" in args.searches:
@@ -79,14 +81,14 @@ def main() -> int:
                 for arm in args.searches
             ]
             with ThreadPoolExecutor(2) as pool:
-                list(pool.map(lambda study: launched(study, args.games, args.minutes), studies))
+                list(pool.map(lambda study: launched(study, games, args.minutes), studies))
             print(
                 "| search | seed | tried | ended | positions | best on validation games, by time |"
             )
             print("|---|--:|--:|--:|--:|---|")
             for study in studies:
                 print(line(study, args.minutes * 60), flush=True)
-            judge(studies, args.games)
+            judge(studies, games)
         finally:
             if older.exists():
                 git("worktree", "remove", "--force", str(older))

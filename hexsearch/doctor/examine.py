@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from hexsearch.doctor.findings import Check, Diagnosis, Finding
-from hexsearch.doctor.own_training.located import with_lines
-from hexsearch.doctor.own_training.watched import OwnTraining
+from hexsearch.doctor.own_training.where.located import with_lines
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline
 from hexsearch.doctor.refuted import without_refuted
 from hexsearch.doctor.registry import CHECKS
@@ -87,8 +86,7 @@ def examine(
     if "training planes" in done:
         with plugin_code("--train:"):
             found = without_refuted(found, pipeline.own_training, done)
-    own: OwnTraining | None = vars(pipeline).get("own_training")  # not asked again if it has failed
-    found = with_lines(found, own.recording if own is not None else None, pipeline.foreign)
+    found = with_lines(found, pipeline)
     kept = sorted(merged(found), key=lambda pair: ORDER[pair[1].severity])
     names = [check.name if check else finding.check for check, finding in kept]
     findings = with_first_stage([finding for _, finding in kept], names, done)

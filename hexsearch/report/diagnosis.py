@@ -74,7 +74,8 @@ def _block(finding: Finding, width: int) -> RenderableType:
     table.add_row("wrong", Text(_sentence(finding.cause), style="bold"))
     table.add_row("evidence", Text(_sentence(finding.evidence)))
     if finding.where:
-        table.add_row("where", Text("\n".join(finding.where)))
+        lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in finding.where]
+        table.add_row("where", Group(*lines))
     table.add_row("remedy", Text(_sentence(finding.remedy)))
     return Group(Text(f"\n{mark} {finding.severity}: {finding.check}", style=style), table)
 

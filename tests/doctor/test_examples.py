@@ -43,6 +43,10 @@ def test_the_mystery_is_named_before_any_training(
     assert status == 1
     assert "0.50 and 0.73" in findings(out)["read-out"].cause
     assert "apply the sigmoid inside the loss" in findings(out)["read-out"].remedy
+    where = findings(out)["read-out"].where
+    assert [line.split(":")[0] for line in where] == ["mystery.py", "mystery.py"]
+    assert ["square()" in line or "** 2" in line for line in where] == [True, False]
+    assert "sigmoid()" in where[1]
 
 
 def test_a_value_of_the_side_to_move_is_no_fault_of_the_readout(

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.own_training.lines import Line, Lines
+from hexsearch.doctor.own_training.where.lines import Line, Lines
 from tests.doctor.own_scripts import Games, Net, Play, Script, bce
 from tests.doctor.test_own_training_forms import findings
 from tests.doctor.test_own_training_later import batch, drawn, played

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from hexsearch.doctor.own_training.lines import Line
 from hexsearch.doctor.own_training.ways import Op
+from hexsearch.doctor.own_training.where.lines import Line
 
 _OUTCOMES = 128  # a value has at most so many numbers for each position
 _POLICIES = 4  # channels of an output of which each may be a policy

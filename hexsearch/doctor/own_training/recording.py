@@ -27,11 +27,11 @@ from torch.optim.optimizer import (
 )
 
 from hexsearch.doctor.own_training.gradients import fit, gradients_of, has_gradient
-from hexsearch.doctor.own_training.lines import Lines
 from hexsearch.doctor.own_training.moving import Moving
 from hexsearch.doctor.own_training.outputs import Graph, Output, hook_on, leaves_of, tensors_of
 from hexsearch.doctor.own_training.seen import Evaluations, SeenPass, SeenStep
 from hexsearch.doctor.own_training.ways import factor_of, is_traced, made_by, scale_of, ways_to
+from hexsearch.doctor.own_training.where.lines import Lines
 
 _STEPS = 24  # steps after which the function is ended
 _LATER = 400  # steps more that are waited for a value, a policy or an evaluation

@@ -17,8 +17,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from hexsearch.doctor.own_training.lines import Kind, Lines, remembered
 from hexsearch.doctor.own_training.recording import Recording
+from hexsearch.doctor.own_training.where.lines import Kind, Lines, remembered
 from hexsearch.model.plugins import plugin_code
 
 _CLIP = "_clip_grads_with_norm_"  # what torch's own functions call

@@ -15,8 +15,8 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import Optimizer
 
 from hexsearch.doctor.own_training.gradients import how_changed, norm
-from hexsearch.doctor.own_training.lines import Line
 from hexsearch.doctor.own_training.outputs import Output
+from hexsearch.doctor.own_training.where.lines import Line
 
 _LEAST = 100  # rows of an evaluation
 _WHOLE = 1.5  # how many times the rows of a batch these are; a second network may see each batch

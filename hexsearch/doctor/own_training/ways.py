@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hexsearch.doctor.own_training.lines import Line
+from hexsearch.doctor.own_training.where.lines import Line
 
 _VIEWS = ("View", "Reshape", "Squeeze", "Unsqueeze", "Select", "Slice", "Flatten", "Permute", "T")
 _WAYS, _CALLS, _DEPTH = 8, 20_000, 60  # ways of one output, nodes that are visited, and their depth
@@ -80,12 +80,21 @@ def factor_of(tensor: Tensor) -> float:
             other = getattr(node, "_saved_other", None)
             if not isinstance(other, Tensor) or other.numel() != 1 or not bool(other):
                 return 1.0
+            if _is_sum(node.next_functions[0][0]):
+                return 1.0  # a mean of several outputs is none
             number = float(other.detach())  # a scale may be learned
             return number if name == "Mul" else 1 / number
         if not name.startswith(_VIEWS) or not node.next_functions:
             return 1.0
         node = node.next_functions[0][0]
     return 1.0
+
+
+def _is_sum(node: Any) -> bool:
+    """Whether an operation adds two results of the network, such as those of two boards."""
+    if node is None or op_of(node).name not in ("Add", "Mean", "Sum", "Stack"):
+        return False
+    return sum(before is not None for before, _ in node.next_functions) > 1
 
 
 def ways_to(losses: Iterable[Tensor], nodes: Sequence[Any]) -> list[list[tuple[Op, ...]]]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,10 +23,15 @@ _MOST = 2  # lines of a kind that are kept
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a user's code."""
+    """A line of a user's code.
+
+    Attributes:
+        columns: first and last line and column of the call that runs in it; empty if not known.
+    """
 
     file: str
     number: int
+    columns: tuple[int | None, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         source = linecache.getline(self.file, self.number).strip()
@@ -37,7 +43,10 @@ class Line:
         frame = sys._getframe(1)
         while frame is not None and not is_of_a_user(frame.f_code.co_filename):
             frame = frame.f_back  # type: ignore[assignment]
-        return None if frame is None else cls(frame.f_code.co_filename, frame.f_lineno)
+        if frame is None:
+            return None
+        places = islice(frame.f_code.co_positions(), frame.f_lasti // 2, None)
+        return cls(frame.f_code.co_filename, frame.f_lineno, next(places, ()))
 
     @classmethod
     def of_node(cls, node: Any) -> Line | None:

@@ -1,0 +1,1 @@
+"""The lines of a user's code that findings are about."""

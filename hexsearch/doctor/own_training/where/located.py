@@ -1,0 +1,211 @@
+"""The lines of a user's code that a finding is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from hexsearch.doctor.findings import Check, Finding
+from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.own_training.outputs import Output, policy_of, value_of
+from hexsearch.doctor.own_training.recording import Recording
+from hexsearch.doctor.own_training.where.asked import (
+    behind_call,
+    behind_planes,
+    behind_results,
+    behind_targets,
+)
+from hexsearch.doctor.own_training.where.lines import Kind, Line
+from hexsearch.doctor.own_training.where.ranking import First
+from hexsearch.model.readout import Readout
+from hexsearch.training.trial import Trial
+
+if TYPE_CHECKING:
+    from hexsearch.doctor.pipeline import ExaminedPipeline
+
+_MOST = 4  # lines that are shown
+_BEHIND = 2  # of them, lines that targets come from
+_MAKING: tuple[Kind, ...] = ("made", "schedule")
+_STEPPING: tuple[Kind, ...] = ("cleared", "backward")
+# What a finding of steps is about, by its root; else the step itself.
+_OF_STEPS: dict[str, tuple[Kind, ...]] = {
+    "rate": _MAKING,
+    "steps rate": _MAKING,
+    "decay": _MAKING,
+    "setting": _MAKING,
+    "frozen": _MAKING,
+    "parameter groups": _MAKING,
+    "steps remade": _MAKING,
+    "steps sign": _MAKING,
+    "steps half": _MAKING,
+    "clipping": ("clip",),
+    "steps clipped late": ("clip",),
+    "steps accumulated": _STEPPING,
+    "steps none": _STEPPING,
+    "steps dropped": _STEPPING,
+    "no step": _STEPPING,
+}
+_OF_VALUE = ("squashed", "training value", "reading", "no chance", "smoothing")
+_OF_POLICY = ("policy targets", "policy smoothing", "policy cells", "detached policy")
+_TURNED = ("turn", "mirror", "flip", "transposed", "exchanged)", "rotat", "shift")
+_OF_ROWS = ("batches", "stages", "one side")
+# Of a network's answers, without its training.
+_OF_ENCODER = ("encoder", "planes", "blank planes", "random encoder", "plane scales", "written")
+_OF_READOUTS = ("read-out", "perspective", "value loss", "label smoothing")
+_OF_PARTS = (
+    "structure",
+    "modules",
+    "independence",
+    "randomness",
+    "modes",
+    "slopes",
+    "gradient flow",
+    "what is read",
+    "layers of the value",
+    "constant value",
+    "linear value",
+    "flat planes",
+    "policy map",
+    "settings of modules",
+    "range of outputs",
+)
+_OF_NETWORK = ("batch", "repeated", "modes", "randomness", "structure", "cut", "computation")
+
+
+def with_lines(
+    found: Sequence[tuple[Check | None, Finding]], pipeline: ExaminedPipeline
+) -> list[tuple[Check | None, Finding]]:
+    """The same findings; those about a user's code say in which lines."""
+    known = vars(pipeline)  # nothing is asked again that has failed
+    foreign, own, watched = pipeline.foreign, known.get("own_training"), known.get("watched")
+    training = None
+    if own is not None and foreign is not None:
+        training = _Training(own.recording, foreign)
+    located: list[tuple[Check | None, Finding]] = []
+    for check, finding in found:
+        lines: list[Line] = []
+        if check is not None and training is not None and "own_training" in check.needs:
+            lines = training.of(check.name, finding)
+        elif check is not None and foreign is not None:
+            lines = _of_functions(check.name, finding.root, foreign)
+        elif check is not None and watched is not None:
+            lines = _of_plugins(check.name, watched, known.get("readouts", {}).values())
+        where = tuple(str(line) for line in lines[:_MOST])
+        located.append((check, replace(finding, where=where)))
+    return located
+
+
+@dataclass
+class _Training:
+    """Where the parts of a user's training are written."""
+
+    recording: Recording
+    foreign: ForeignNetwork
+
+    def of(self, check: str, finding: Finding) -> list[Line]:
+        """The lines that a finding of a check is about."""
+        root = finding.root
+        if check == "validation":
+            return _known(self.recording.evaluations.line)
+        output = {"training value": self.value, "training policy": self.policy}.get(check)
+        if root == "loss weights" and output is not None:
+            return [*self._alone(output)[:2], *self._shared]
+        if root in _OF_ROWS:
+            first: First = "picking" if root == "batches" else "choosing"
+            return behind_planes(self.call, first) or _known(self.call)
+        if root in _OF_VALUE or root in _OF_POLICY:
+            output = self.value if root in _OF_VALUE else self.policy
+        if output is not None and check == "training outputs":
+            return self._alone(output)
+        if output is not None:
+            # A reading may be wrong in the loss's targets, or where the value is read.
+            is_read = root == "reading" and "target" not in finding.cause.split(":")[0]
+            return self._of_output(output, is_read)
+        if check == "training steps":
+            return self._of_steps(root)
+        is_turned = any(word in finding.cause for word in _TURNED)
+        lines = behind_planes(self.call, "turns" if is_turned else "numbers")
+        right = set(behind_results(self.foreign.encoder))
+        return sorted(lines, key=lambda line: line in right) or _known(self.call)
+
+    @cached_property
+    def call(self) -> Line | None:
+        """Where the network is called."""
+        return next((each.line for each in self.recording.passes), None)
+
+    @cached_property
+    def value(self) -> Output | None:
+        return value_of(self._outputs, self.foreign.size)
+
+    @cached_property
+    def policy(self) -> Output | None:
+        return policy_of(self._outputs, self.foreign.size)
+
+    @cached_property
+    def _outputs(self) -> list[Output]:
+        return next((each.outputs for each in self.recording.passes if each.outputs), [])
+
+    def _of_output(self, output: Output, is_read: bool) -> list[Line]:
+        """Lines that its target comes from, or that read it at inference, and those of its loss."""
+        behind = behind_targets(output.lines, self.call, output.name)
+        if is_read:
+            behind = behind_results(getattr(self.foreign.model, "win_prob_red", None))
+        lines = [*behind[:_BEHIND], *self._alone(output)[:1], *self._shared[:1], *behind]
+        return list(dict.fromkeys(lines))
+
+    def _of_steps(self, root: str) -> list[Line]:
+        kinds = _OF_STEPS.get(root, ())
+        lines = self.recording.lines.among(kinds)
+        if kinds == _MAKING:
+            lines += [line for made in lines for line in behind_call(made) if line not in lines]
+        return lines or _known(*(each.line for each in self.recording.steps[:1]))
+
+    def _alone(self, output: Output) -> list[Line]:
+        """Lines of the loss of one output, without those of another one's."""
+        shared = set(self._shared)
+        return [line for line in output.lines if line not in shared] or output.lines
+
+    @cached_property
+    def _shared(self) -> list[Line]:
+        """Lines that compute the losses of both outputs."""
+        of_policy = set(self.policy.lines) if self.policy is not None else set()
+        return [line for line in self.value.lines if line in of_policy] if self.value else []
+
+
+def _of_functions(check: str, root: str, foreign: ForeignNetwork) -> list[Line]:
+    """Lines of the user's encoder, read-out or network, for a finding about it."""
+    model = foreign.model
+    if check == "read-out":
+        return _of_methods(model, "loss", "win_prob_red")
+    if root == "reading":
+        return behind_results(getattr(model, "win_prob_red", None))
+    if root in _OF_ENCODER:
+        return behind_results(foreign.encoder)
+    forward: Any = getattr(type(model), "forward", None)
+    if root == "policy cells":
+        return behind_results(forward, "0")
+    return behind_results(forward) if root in _OF_NETWORK else []
+
+
+def _of_plugins(check: str, trial: Trial, readouts: Iterable[Readout]) -> list[Line]:
+    """Lines of a user's read-out or of the parts of a network, if a space names such."""
+    if check in _OF_READOUTS:
+        return [line for each in readouts for line in _of_methods(each, "loss", "win_prob")]
+    if check not in _OF_PARTS:
+        return []
+    for module in trial.network.modules():  # the outermost ones first
+        if lines := behind_results(type(module).forward):
+            return lines
+    return []
+
+
+def _of_methods(owner: object, *names: str) -> list[Line]:
+    """The last line of what each method returns."""
+    functions = [getattr(owner, name, None) for name in names]
+    return [line for each in functions for line in behind_results(each)[:1]]
+
+
+def _known(*lines: Line | None) -> list[Line]:
+    return [line for line in lines if line is not None]
