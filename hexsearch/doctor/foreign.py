@@ -204,9 +204,17 @@ class ForeignNetwork:
 
     @property
     def readout(self) -> Readout | None:
-        """Loss and probability as one object; None if one is missing, or the value is a list."""
+        """Loss and probability as one object; None if one is missing, or the value is a list.
+
+        A method `loss` that cannot be called with two arguments is another one, such as that of
+        a whole batch.
+        """
         loss = getattr(self.model, "loss", None)
         if not callable(loss) or not callable(self._decode) or self.is_list:
+            return None
+        try:
+            inspect.signature(loss).bind(None, None)
+        except TypeError:
             return None
         return _ForeignReadout(loss, self._decode, self.for_mover)
 

@@ -25,6 +25,9 @@ _FOLLOWS = {
     "read-out": ("reading",),
     "reads the mover": _CALLS,
     "norms": ("reads the mover", "configured"),
+    "initial statistics": (
+        *("computation", "norms", "reads the mover", "reading", "policy cells", *_CALLS),
+    ),
     "shown later": ("reads the mover", "reading", "policy cells", "positions", "norms"),
     "equal units": (
         *("weights", "levels", "reading", "norms", "reads the mover", "configured", *_CALLS),

@@ -180,6 +180,27 @@ def test_a_policy_that_plays_on_stones_is_told_from_others(games: GameArchive) -
     assert "stored after its move" in found.cause
 
 
+@pytest.mark.parametrize(
+    ("taken", "whose"),
+    [
+        (lambda planes, mover: planes[:, 0], "of Blue"),
+        (lambda planes, mover: torch.where(mover, planes[:, 1], planes[:, 0]), "of the side to"),
+        (lambda planes, mover: planes[:, :2].sum(dim=1), ""),
+    ],
+)
+def test_a_mask_that_covers_the_stones_of_one_side_is_named(
+    taken: Callable[[Tensor, Tensor], Tensor], whose: str, games: GameArchive
+) -> None:
+    class Masked(Oracle):
+        def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+            policy, value = super().forward(planes)
+            stones = taken(planes, planes[:, 2] > 0.6)
+            return policy.masked_fill(stones.flatten(1) > 0, -1e9), value
+
+    found = list(check_occupied(_examined(games, Masked(games))))
+    assert [f"covers the stones {whose}" in each.cause for each in found] == [True] * bool(whose)
+
+
 def test_units_with_equal_weights_are_named_in_a_network_of_ones_own(games: GameArchive) -> None:
     model = Perceptron()
     with torch.no_grad():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from hexsearch.cli.main import main
 from hexsearch.data.archive import build_archive
@@ -82,6 +83,15 @@ def test_a_foreign_network_of_the_wrong_shape_is_refused(
     command = ["doctor", "--model", f"{module}:{model}", "--encoder", f"{module}:{encoder}"]
     assert main([*command, "--size", str(SIZE), "--games", str(games_file)]) == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_a_loss_of_a_whole_batch_is_no_loss_of_a_read_out() -> None:
+    class OfBatches(foreign.Wrapped):
+        def loss(self, planes: Tensor, moves: Tensor, results: Tensor) -> Tensor:
+            return moves.sum() + results.sum()
+
+    model = OfBatches(build_network(tiny(), 3, SIZE, seed=5), "")
+    assert ForeignNetwork(model, foreign.encode, SIZE).readout is None
 
 
 def test_openings_that_no_network_can_judge_are_explained_as_label_noise() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,37 @@ def test_gradients_that_are_never_cleared_are_told_by_backward(played: GameArchi
     first = found(played, clears=False)
     assert "never cleared" in first.cause
     assert where(first).endswith(".backward()")
+
+
+@pytest.mark.parametrize(
+    ("weigh", "words"),
+    [
+        (lambda won, moved: won, "games that Blue won"),
+        (lambda won, moved: 1.0 - won, "games that Red won"),
+        (lambda won, moved: moved, "with Blue to move"),
+        (lambda won, moved: (won == moved).float(), ""),  # of the winner, which is sound
+        (lambda won, moved: (torch.rand(len(won)) < 0.5).float(), ""),
+    ],
+)
+def test_positions_without_a_part_in_the_policy_loss_are_told_with_their_weight(
+    weigh: Callable[[Tensor, Tensor], Tensor], words: str, played: GameArchive
+) -> None:
+    def train(games: Games) -> None:
+        torch.manual_seed(0)
+        net, rows = Net(), Script().rows(games)
+        optimiser = torch.optim.Adam(net.parameters(), 1e-3)
+        for _ in range(30):
+            planes, cells, won = batch(rows, drawn(rows))
+            counted = weigh(won, planes[:, 2, 0, 0])  # the weight
+            policy, raw = net(planes)
+            each = functional.cross_entropy(policy, cells, reduction="none")
+            optimiser.zero_grad()
+            ((each * counted).sum() / counted.sum() + bce(raw, won)).backward()
+            optimiser.step()
+
+    told = [each for each in findings(played, train, Play()) if "policy loss" in each.cause]
+    assert [words in each.cause for each in told] == [True] * bool(words), told
+    assert not words or told[0].where[0].endswith("# the weight")
 
 
 def test_a_finding_in_json_has_its_lines(played: GameArchive) -> None:

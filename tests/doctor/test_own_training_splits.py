@@ -143,6 +143,27 @@ def test_games_that_are_evaluated_before_they_are_trained_on_are_sound(played: G
     assert not validations(findings(played, train, Play()))
 
 
+def test_answers_that_become_targets_are_no_evaluation(played: GameArchive) -> None:
+    def train(games: Games) -> Any:
+        torch.manual_seed(0)
+        rows, net = _ROWS(games), Net()
+        optimiser = torch.optim.Adam(net.parameters(), 1e-3)
+        planes, cells, won = batch(rows, list(range(len(rows))))
+        for _ in range(2):
+            with torch.no_grad():
+                expected = net.eval()(planes)[1].sigmoid()
+            targets = 0.7 * won + 0.3 * expected.roll(-1)
+            net.train()
+            for chosen in torch.split(torch.randperm(len(rows)), 64):
+                policy, raw = net(planes[chosen])
+                optimiser.zero_grad()
+                loss = functional.cross_entropy(policy, cells[chosen]) + bce(raw, targets[chosen])
+                torch.autograd.backward(loss)
+                optimiser.step()
+
+    assert not validations(findings(played, train, Play()))
+
+
 @pytest.mark.parametrize("again", [False, True])
 def test_who_sees_each_batch_once_more_is_no_evaluation(again: bool, played: GameArchive) -> None:
     def train(games: Games) -> Any:

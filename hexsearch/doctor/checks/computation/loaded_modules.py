@@ -68,11 +68,11 @@ def check_loaded_modules(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "batch norm",
             f"{len(untouched)} of {len(norms)} batch norms, such as {untouched[0]}, have mean 0 "
             "and variance 1 in every channel, though their weights are trained",
-            "batch-norm statistics were never computed, or not loaded: the running statistics are "
-            "the initial ones",
-            "load the whole state_dict() with its buffers, or compute the statistics again in "
-            "train mode",
-            root="norms",
+            "batch-norm statistics were never computed, not loaded, or not copied into an average "
+            "of the weights: the running statistics are the initial ones",
+            "load the whole state_dict() with its buffers (an average copies them from the trained "
+            "network), or compute the statistics again in train mode",
+            root="initial statistics",
         )
     elif norms and not untouched and all(map(_has_initial_scale, norms.values())):
         yield Finding.warning(

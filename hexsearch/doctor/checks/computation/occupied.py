@@ -11,10 +11,16 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.policies import log_softmax, uniform_likelihood
 from hexsearch.doctor.hypotheses.truth import Flags, Ints
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+from hexsearch.game.board import BLUE, RED
 
 Floats = NDArray[np.float64]
+Stones = NDArray[np.int8]
 _FEW, _PLIES = 100, 4  # positions that are needed, and stones on each
 _SPENT, _TIMES = 0.5, 1.6  # share of the probability on stones, also as times the share of cells
+_MASKED, _NEARLY = (
+    -200.0,
+    0.02,
+)  # log probability of a masked cell, and a share that is next to none
 _ALIKE = 1e-6  # difference of logits that are one
 _KNOWS = 0.3  # nats above a uniform policy from which on a policy knows the moves
 _SAME = 0.5  # share of positions with the same likeliest cell, above which the policy is constant
@@ -27,11 +33,14 @@ def check_occupied(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if len(rows) < _FEW or observed.policy.shape[1] < size * size:
         return
     logits = observed.policy[rows, : size * size].astype(np.float64)
+    stones, red = observed.positions.stones[rows], observed.evaluation.ply[rows] % 2 == 1
+    if half := _masked_in_part(logits, stones.reshape(len(rows), -1), red):
+        yield half
+        return
     favourite = logits.argmax(axis=1)
     if np.bincount(favourite).max() > _SAME * len(rows):
         return
     shares = np.exp(log_softmax(logits))
-    stones, red = observed.positions.stones[rows], observed.evaluation.ply[rows] % 2 == 1
     for boards in (stones, np.where(red[:, None, None], stones.transpose(0, 2, 1), stones)):
         taken = boards.reshape(len(rows), -1) != 0
         spent, usual = float((shares * taken).sum(axis=1).mean()), float(taken.mean())
@@ -44,6 +53,36 @@ def check_occupied(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         )
         yield _wants_stones(told, logits, taken, observed.played[rows], size)
         return
+
+
+def _masked_in_part(logits: Floats, stones: Stones, red: Flags) -> Finding | None:
+    """The finding for a mask that leaves out the stones of one side.
+
+    Args:
+        logits, stones: [P, N*N].
+        red: [P] whether Red is to move.
+    """
+    masked = log_softmax(logits) < _MASKED
+    mover = np.where(red, RED, BLUE)[:, None]
+    for names, own in (
+        (("of the side to move", "of the other side"), stones == mover),
+        (("of Red", "of Blue"), stones == RED),
+    ):
+        others = (stones != 0) & ~own
+        shares = float(masked[own].mean()), float(masked[others].mean())
+        if max(shares) < 1 - _NEARLY or min(shares) > _NEARLY:
+            continue
+        covered, bare = names if shares[0] > shares[1] else names[::-1]
+        return Finding.error(
+            "policy cells",
+            f"on {len(logits):,} positions {max(shares):.0%} of the cells with stones {covered} "
+            f"have a probability of 0, and {min(shares):.0%} of those with stones {bare}",
+            f"the mask of occupied cells covers the stones {covered} alone: the policy can play "
+            f"where stones {bare} lie",
+            "mask the cells with stones of either side, as in training",
+            root="policy cells",
+        )
+    return None
 
 
 def _wants_stones(told: str, logits: Floats, taken: Flags, played: Ints, size: int) -> Finding:

@@ -121,6 +121,7 @@ def _formula(own: OwnTraining) -> Iterator[Finding]:
             root="policy targets",
         )
         return
+    yield from _left_out(own, ~pulled & in_use, in_use)
     if without_softmax(rows.policy):
         yield Finding.error(
             "training policy",
@@ -162,6 +163,39 @@ def _formula(own: OwnTraining) -> Iterator[Finding]:
             "use the cross-entropy of the logits",
             root="policy targets",
         )
+
+
+def _left_out(own: OwnTraining, silent: Flags, in_use: Flags) -> Iterator[Finding]:
+    """Report a policy that learns nothing of the games of one winner, or of one side's moves.
+
+    To learn the winner's moves alone is sound: each game then gives those of one side.
+    """
+    rows = own.rows
+    assert rows is not None
+    known = rows.found & rows.single & in_use
+    truth = rows.truth(np.ones(len(known), dtype=bool), own.catalogues[0])
+    known &= truth.has_move
+    if known.sum() < _FEW or not 0.1 < silent[known].mean() < 0.9:
+        return
+    red, shown = truth.red_won, truth.outcome(rows.symmetry, "board")
+    red_moves = rows.to_move(np.ones(len(known), dtype=bool)) == 1
+    for names, flag in (
+        (("of games that Red won", "of games that Blue won"), red),
+        (("of games that Red won on the planes", "of games that Blue won on the planes"), shown),
+        (("with Red to move", "with Blue to move"), red_moves),
+    ):
+        for name, part in zip(names, (flag, ~flag), strict=True):
+            if (silent == part)[known].mean() > 1 - _WRONG:
+                yield Finding.warning(
+                    "training policy",
+                    f"in {silent[known].mean():.0%} of {known.sum():,} rows the gradient at the "
+                    f"policy is exactly 0: in those {name}, and in no others",
+                    f"positions {name} never count in the policy loss, whoever moves there (a "
+                    "weight or mask by the colour, where one by the side to move may be meant)",
+                    "weigh the moves of the side that won the game, or all moves alike",
+                    root="loss weights",
+                )
+                return
 
 
 def _punished(factor: float) -> Finding:

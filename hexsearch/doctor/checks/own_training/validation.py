@@ -8,7 +8,10 @@ import numpy as np
 import torch
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.own_training.outputs import value_of
 from hexsearch.doctor.own_training.rows import Flags, shown_in
+from hexsearch.doctor.own_training.watched import OwnTraining
+from hexsearch.doctor.own_training.where.asked import behind_targets
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _ROWS = 60  # positions of an evaluation that occur in one game only
@@ -29,7 +32,7 @@ def check_validation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     parts = [p for p in evaluations.parts if p.shape[1:] == rows.inputs.shape[1:]]
     # Games may be evaluated before they are trained on.
     mine = rows.found & rows.single & (np.arange(len(rows.found)) < evaluations.after)
-    if not parts or not mine.any():
+    if not parts or not mine.any() or _asks_for_targets(own):
         return
     shown = shown_in(torch.cat(parts), own.catalogues)
     known = shown.found & shown.single
@@ -75,6 +78,16 @@ def check_validation(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         remedy,
         root="validation",
     )
+
+
+def _asks_for_targets(own: OwnTraining) -> bool:
+    """Whether what a network is asked without a gradient goes into the target of the value."""
+    first = next((each for each in own.recording.passes if each.outputs), None)
+    value = value_of(first.outputs, own.foreign.size) if first is not None else None
+    if first is None or value is None:
+        return False
+    asked = own.recording.evaluations.line
+    return asked in behind_targets(value.lines, first.line, value.name)
 
 
 def _lie_apart(is_trained: Flags) -> bool:

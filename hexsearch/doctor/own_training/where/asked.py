@@ -29,25 +29,30 @@ def behind_planes(call: Line | None, first: First = "") -> list[Line]:
     return _lines(backward, first)
 
 
-def behind_targets(losses: Sequence[Line], call: Line | None, place: str) -> list[Line]:
+def behind_targets(
+    losses: Sequence[Line], call: Line | None, place: str, later: bool = False
+) -> list[Line]:
     """Lines that the target of a loss comes from, those that compute something first.
 
     Args:
         losses: lines that compute the loss, from the network's output on.
         call: where the network is called.
         place: the output's place in what the network returns, as `value` or `1`.
+        later: what the loss is multiplied by later on, in place of the target.
     """
     at = _call_at(call)
     if at is None:
         return []
-    wanted = _path(place)
+    wanted, passed = _path(place), not later
     for line in losses:
         source = source_of(line.file)
         statement = source.around(line.number) if source is not None else None
         if source is None or statement is None:
             continue
         targets = list(_targets(source, statement, frozenset({at[1]}), wanted))
-        if targets:
+        if targets and not passed:
+            passed = True
+        elif targets:
             backward = Backward()
             backward.follow(source, *targets)
             return _lines(backward)

@@ -111,7 +111,9 @@ class _Training:
             return _known(self.recording.evaluations.line)
         output = {"training value": self.value, "training policy": self.policy}.get(check)
         if root == "loss weights" and output is not None:
-            return [*self._alone(output)[:2], *self._shared]
+            weights = behind_targets(output.lines, self.call, output.name, later=True)
+            lines = [*weights[:1], *self._alone(output)[:2], *self._shared, *weights]
+            return list(dict.fromkeys(lines))
         if root in _OF_ROWS:
             first: First = "picking" if root == "batches" else "choosing"
             return behind_planes(self.call, first) or _known(self.call)

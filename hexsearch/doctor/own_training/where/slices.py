@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hexsearch.doctor.own_training.where.expressions import (
     CARRYING,
@@ -45,6 +46,7 @@ class _Step:
     aside: bool = False
     choosing: bool = False
     turning: bool = False
+    entered: tuple[ast.Call, Source] | None = None  # the call of the function that it is in
 
 
 class Backward:
@@ -55,21 +57,23 @@ class Backward:
 
         Args:
             until: calls that are not followed further, such as those of the network.
-            upwards: parameters are followed to the callers of their function.
+            upwards: parameters are followed to all callers of their function, and not only to
+                the call by which it was entered.
         """
         self.until, self.upwards = until, upwards
         self.found = Slice()
         self._waiting: list[_Step] = []
-        self._seen: set[tuple[ast.AST, Path_]] = set()
+        self._seen: set[tuple[Any, ...]] = set()
 
     def follow(self, source: Source, *nodes: ast.expr, path: Path_ = ()) -> Slice:
         """The slice of some expressions, together with what was followed before."""
         self._waiting += [_Step(node, source, path, 0) for node in nodes]
         while self._waiting and len(self._seen) < _MOST:
             step = self._waiting.pop(0)
-            if (step.node, step.path) in self._seen:
+            key = step.node, step.path, step.entered
+            if key in self._seen:
                 continue
-            self._seen.add((step.node, step.path))
+            self._seen.add(key)
             if step.node in self.until:
                 self.found.reached.add(step.path)
                 continue
@@ -169,7 +173,7 @@ class Backward:
 
     def _arguments(self, step: _Step, function: Function, name: str) -> Iterator[_Step]:
         """What callers in the same file give for a parameter, and its default."""
-        if isinstance(function, ast.Lambda) or not self.upwards:
+        if isinstance(function, ast.Lambda):
             return
         owner = step.source.class_of(function)
         names = parameters(function)
@@ -177,12 +181,19 @@ class Backward:
         if owner is not None:
             names = names[1:]
             called = owner.name if function.name == "__init__" else called
-        for call in step.source.calls_of(called):
+        if step.entered is not None and name_of(step.entered[0].func) == called:
+            calls = [step.entered]
+        elif self.upwards:
+            calls = [(call, step.source) for call in step.source.calls_of(called)]
+        else:
+            return
+        out = replace(step, entered=None)
+        for call, source in calls:
             for keyword in call.keywords:
                 if keyword.arg == name:
-                    yield self._next(step, keyword.value, step.path)
+                    yield self._next(out, keyword.value, step.path, source)
             if name in names and names.index(name) < len(call.args):
-                yield self._next(step, call.args[names.index(name)], step.path)
+                yield self._next(out, call.args[names.index(name)], step.path, source)
         given = function.args.args[-len(function.args.defaults) :] if function.args.defaults else []
         for argument, default in zip(given, function.args.defaults, strict=False):
             if argument.arg == name:
@@ -216,8 +227,9 @@ class Backward:
         if isinstance(node.func, ast.Name) and name in source.imported:
             source = source.imported[name]
         if not is_of_module(node.func, step.source):
+            inside = replace(step, entered=(node, step.source))
             for function in source.functions.get(name, []):
-                yield from self._results(step, function, source)
+                yield from self._results(inside, function, source)
             if name in source.classes:
                 yield from self._of_class(step, source, source.classes[name])
             if name in source.functions or name in source.classes:
