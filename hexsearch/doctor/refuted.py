@@ -22,6 +22,13 @@ _WEAK = (
     "From the answers alone: "
 )
 
+_READ = (
+    "the value is read as the training that was watched computes it, and another reading fits "
+    "somewhat better: answers are too sure or too timid, as after few games, or other weights are "
+    "loaded. From the answers alone: "
+)
+TOO_SURE = "the network is too sure"
+
 _Found = tuple[Check | None, Finding]
 
 
@@ -46,7 +53,11 @@ def without_refuted(
         if planes and not wrong and finding.check == "strength":
             if finding.severity == "warning":
                 finding = replace(finding, cause=_WEAK + finding.cause)
+            elif TOO_SURE in finding.cause:
+                finding = replace(finding, cause=_WEAK + finding.cause)
             elif labels:
                 finding = replace(finding, cause=_ELSE + finding.cause)
+        if not wrong and own.formula is not None and finding.check == "reading of the value":
+            finding = replace(finding, severity="warning", cause=_READ + finding.cause)
         kept.append((check, finding))
     return kept

@@ -101,8 +101,15 @@ def _inside(
     returned: list[tuple[str, Tensor]] = []
     called: dict[str, set[int]] = {}  # modules of each class: those of a committee are several
     is_first = [True]
+    within: list[nn.Module] = []
+
+    def enter(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        within.append(module)
 
     def look(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+        within.pop()
+        if within:  # a part of another one that is trained
+            return
         shown = list(tensors_of(arguments).values())
         called.setdefault(type(module).__name__, set()).add(id(module))
         if is_first[0] and shown:
@@ -112,11 +119,13 @@ def _inside(
             returned.extend((n, t.detach()) for n, t in tensors_of(output).items())
 
     inputs, raws, answers, outer = [], [], [], []
-    handles = [module.register_forward_hook(look) for module in modules]
+    handles: list[Any] = [module.register_forward_pre_hook(enter) for module in modules]
+    handles += [module.register_forward_hook(look, always_call=True) for module in modules]
     try:
         for start in range(0, len(planes), _BATCH):
             given.clear()
             returned.clear()
+            within.clear()
             is_first[0] = True
             some = planes[start : start + _BATCH]
             raw = foreign.respond(some)[1]
@@ -126,7 +135,8 @@ def _inside(
             inputs.append(given[0] if given and len(given[0]) == len(some) else some)
             seen = [Output(n, t, 0) for n, t in returned if len(t) == len(some)]
             alone = all(len(modules) == 1 for modules in called.values())
-            inner = value_of(seen, foreign.size) if alone else None
+            values = [each for each in seen if each.is_value(foreign.size)]
+            inner = value_of(seen, foreign.size) if alone or len(values) == 1 else None
             raws.append((raw if inner is None else inner.tensor).reshape(len(some), -1).float())
     finally:
         for handle in handles:

@@ -19,6 +19,7 @@ from hexsearch.doctor.hypotheses.noise import label_noise
 from hexsearch.doctor.hypotheses.values import compression, finished_boards
 from hexsearch.doctor.networks import Observed, is_young
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+from hexsearch.doctor.refuted import TOO_SURE
 from hexsearch.doctor.strength import CONSTANT, FEW, Floats, Strength, strength_of
 from hexsearch.game.board import RED
 from hexsearch.training.metrics import Evaluation, slice_metrics
@@ -30,6 +31,7 @@ _ONE_SIDED = 0.97  # share of answers for one side that is reported
 _NOISY = 0.08  # share of wrong labels that explains a weakness
 _UPSIDE_DOWN = 0.35  # AUC below which answers are inverted
 _PILE, _PILED = 0.1, 0.02  # share of answers at the end of a range that is cut off, and how near
+_RANKS, _SURER, _USEFUL = 0.58, 0.8, 0.245  # AUC, factor on log odds, and value loss with it
 _HALF = 0.35  # distance to 0 or 1 that all answers keep if half of the range is not used
 
 
@@ -173,6 +175,8 @@ def _unexplained(
         return f"{lopsided}; {excluded}"
     if alone := follows_a_number(evaluation):
         return f"{alone}; {excluded}"
+    if strength.above_quarter and (sure := _too_sure(observed)):
+        return f"{sure}; {excluded}"
     certain = strength.at_chance or strength.above_quarter
     if strength.at_chance and own_chances(observed).std() < _NARROW:
         return (
@@ -207,6 +211,20 @@ def _unexplained(
             f"or computes something else than in training; {excluded}"
         )
     return _read_rightly(observed, excluded)
+
+
+def _too_sure(observed: Observed) -> str:
+    """The cause if answers rank positions, and are right once they are less sure; else empty."""
+    figures = observed.evaluation.metrics().overall
+    pressed = compression(observed)
+    loss = figures.value_loss - pressed.temperature_gain
+    if not (figures.auc or 0.5) > _RANKS or pressed.temperature > _SURER or loss > _USEFUL:
+        return ""
+    return (
+        f"{TOO_SURE}: with its log odds times {pressed.temperature:.2f} the value loss is "
+        f"{loss:.3f}, and positions are ranked with an AUC of {figures.auc:.2f} (too many passes "
+        "over too few games: overfitting, or a factor on the output)"
+    )
 
 
 def _read_rightly(observed: Observed, excluded: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from hexsearch.doctor.own_training.where.lines import Line
 from hexsearch.doctor.own_training.where.ranking import First
 from hexsearch.doctor.own_training.where.slices import Backward
-from hexsearch.doctor.own_training.where.sources import Path_, Source, source_of
+from hexsearch.doctor.own_training.where.sources import Path_, Source, name_of, source_of
 
 
 def behind_planes(call: Line | None, first: First = "") -> list[Line]:
@@ -70,6 +70,24 @@ def behind_call(call: Line) -> list[Line]:
     return _lines(backward)
 
 
+def makers_of(losses: Sequence[Line]) -> list[Line]:
+    """Where the modules are made that these lines call, as a loss that is an attribute."""
+    found = []
+    for line in losses:
+        source = source_of(line.file)
+        statement = source.around(line.number) if source is not None else None
+        if source is None or statement is None:
+            continue
+        for call in (n for n in ast.walk(statement) if isinstance(n, ast.Call)):
+            name = name_of(call.func)
+            known = source.set_as(name) if isinstance(call.func, ast.Attribute) else []
+            if isinstance(call.func, ast.Name):
+                known = source.set_in(source.scope_of(call), name) or source.set_in(None, name)
+            values = [each.value for each in known if isinstance(each.value, ast.Call | ast.Tuple)]
+            found += [Line(source.file, value.lineno) for value in values]
+    return list(dict.fromkeys(found))
+
+
 def behind_results(function: Callable[..., Any] | None, place: str = "") -> list[Line]:
     """Lines that what a function returns comes from, or the part of it at a place."""
     function = inspect.unwrap(function) if callable(function) else None
@@ -77,12 +95,18 @@ def behind_results(function: Callable[..., Any] | None, place: str = "") -> list
     source = source_of(code.co_filename) if code is not None else None
     if code is None or source is None:
         return []
-    backward = Backward(upwards=False)
     for node in source.functions.get(code.co_name, []):
         if node.lineno <= code.co_firstlineno + len(node.decorator_list) <= (node.end_lineno or 0):
-            for each in ast.walk(node):
-                if isinstance(each, ast.Return) and each.value is not None:
-                    backward.follow(source, each.value, path=_path(place))
+            return behind_function(source, node, _path(place))
+    return []
+
+
+def behind_function(source: Source, function: ast.FunctionDef, path: Path_ = ()) -> list[Line]:
+    """The same for a function in a file."""
+    backward = Backward(upwards=False)
+    for each in ast.walk(function):
+        if isinstance(each, ast.Return) and each.value is not None:
+            backward.follow(source, each.value, path=path)
     return _lines(backward)
 
 

@@ -78,13 +78,3 @@ def parameters(function: Function) -> list[str]:
     """Names of the parameters, in their order."""
     given = function.args
     return [each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
-
-
-def field_place(owner: ast.ClassDef, name: str) -> int | None:
-    """The place of an annotated field in a class that is called with its fields."""
-    fields = [
-        each.target.id
-        for each in owner.body
-        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
-    ]
-    return fields.index(name) if name in fields else None

@@ -16,8 +16,14 @@ from hexsearch.doctor.own_training.where.asked import (
     behind_planes,
     behind_results,
     behind_targets,
+    makers_of,
 )
 from hexsearch.doctor.own_training.where.lines import Kind, Line
+from hexsearch.doctor.own_training.where.networks import (
+    of_averages,
+    of_named,
+    of_plain_lists,
+)
 from hexsearch.doctor.own_training.where.ranking import First
 from hexsearch.model.readout import Readout
 from hexsearch.training.trial import Trial
@@ -89,10 +95,10 @@ def with_lines(
         if check is not None and training is not None and "own_training" in check.needs:
             lines = training.of(check.name, finding)
         elif check is not None and foreign is not None:
-            lines = _of_functions(check.name, finding.root, foreign)
+            lines = _of_functions(check.name, finding, foreign)
         elif check is not None and watched is not None:
             lines = _of_plugins(check.name, watched, known.get("readouts", {}).values())
-        where = tuple(str(line) for line in lines[:_MOST])
+        where = tuple(str(line) for line in list(dict.fromkeys(lines))[:_MOST])
         located.append((check, replace(finding, where=where)))
     return located
 
@@ -112,25 +118,29 @@ class _Training:
         output = {"training value": self.value, "training policy": self.policy}.get(check)
         if root == "loss weights" and output is not None:
             weights = behind_targets(output.lines, self.call, output.name, later=True)
-            lines = [*weights[:1], *self._alone(output)[:2], *self._shared, *weights]
-            return list(dict.fromkeys(lines))
+            alone = self._alone(output)
+            return [*weights[:1], *makers_of(alone)[:1], *alone[:2], *self._shared, *weights]
         if root in _OF_ROWS:
             first: First = "picking" if root == "batches" else "choosing"
             return behind_planes(self.call, first) or _known(self.call)
         if root in _OF_VALUE or root in _OF_POLICY:
             output = self.value if root in _OF_VALUE else self.policy
         if output is not None and check == "training outputs":
-            return self._alone(output)
+            return [*self._alone(output), *makers_of(self._alone(output))]
         if output is not None:
             # A reading may be wrong in the loss's targets, or where the value is read.
             is_read = root == "reading" and "target" not in finding.cause.split(":")[0]
             return self._of_output(output, is_read)
+        if root == "structure":
+            return of_plain_lists(self.foreign.model)
         if check == "training steps":
             return self._of_steps(root)
         is_turned = any(word in finding.cause for word in _TURNED)
         lines = behind_planes(self.call, "turns" if is_turned else "numbers")
-        right = set(behind_results(self.foreign.encoder))
-        return sorted(lines, key=lambda line: line in right) or _known(self.call)
+        right = behind_results(self.foreign.encoder)
+        own = [line for line in lines if line not in right]
+        other = [line for line in right if line not in lines]
+        return [*own[:_BEHIND], *other[:_BEHIND], *own, *lines] or _known(self.call)
 
     @cached_property
     def call(self) -> Line | None:
@@ -154,8 +164,7 @@ class _Training:
         behind = behind_targets(output.lines, self.call, output.name)
         if is_read:
             behind = behind_results(getattr(self.foreign.model, "win_prob_red", None))
-        lines = [*behind[:_BEHIND], *self._alone(output)[:1], *self._shared[:1], *behind]
-        return list(dict.fromkeys(lines))
+        return [*behind[:_BEHIND], *self._alone(output)[:1], *self._shared[:1], *behind]
 
     def _of_steps(self, root: str) -> list[Line]:
         kinds = _OF_STEPS.get(root, ())
@@ -176,19 +185,24 @@ class _Training:
         return [line for line in self.value.lines if line in of_policy] if self.value else []
 
 
-def _of_functions(check: str, root: str, foreign: ForeignNetwork) -> list[Line]:
+def _of_functions(check: str, finding: Finding, foreign: ForeignNetwork) -> list[Line]:
     """Lines of the user's encoder, read-out or network, for a finding about it."""
-    model = foreign.model
+    model, root = foreign.model, finding.root
     if check == "read-out":
         return _of_methods(model, "loss", "win_prob_red")
     if root == "reading":
-        return behind_results(getattr(model, "win_prob_red", None))
-    if root in _OF_ENCODER:
+        is_read = check != "strength"
+        return behind_results(getattr(model, "win_prob_red", None)) if is_read else []
+    if root == "initial statistics":
+        return of_averages(model)
+    if check == "encoder" or root in _OF_ENCODER:
         return behind_results(foreign.encoder)
     forward: Any = getattr(type(model), "forward", None)
     if root == "policy cells":
         return behind_results(forward, "0")
-    return behind_results(forward) if root in _OF_NETWORK else []
+    if root not in _OF_NETWORK:
+        return []
+    return of_named(model, finding.cause) or behind_results(forward)
 
 
 def _of_plugins(check: str, trial: Trial, readouts: Iterable[Readout]) -> list[Line]:

@@ -18,7 +18,6 @@ from hexsearch.doctor.own_training.where.expressions import (
     CHOOSING,
     SIZES,
     conditions,
-    field_place,
     is_of_module,
     parameters,
     picks,
@@ -204,20 +203,31 @@ class Backward:
         for each in known:
             yield self._next(step, each.value, (*each.path, *step.path))
             yield from self._conditions(step, each.value, step.source.scope_of(each.value))
-        fields = [(owner, field_place(owner, node.attr)) for owner in step.source.classes.values()]
-        for owner, place in fields:
-            if place is None:
-                continue
-            for call in step.source.calls_of(owner.name):
-                given = [k.value for k in call.keywords if k.arg == node.attr]
-                given += call.args[place : place + 1]
-                for value in given:
-                    yield self._next(step, value, step.path)
+        for record in step.source.records:
+            fields = step.source.fields_of(record)
+            if node.attr in fields:
+                for call in step.source.calls_of(record):
+                    yield from self._of_record(step, call, fields, fields.index(node.attr))
         for method in step.source.functions.get(node.attr, []):  # a property
             if any(name_of(d) in ("property", "cached_property") for d in method.decorator_list):
                 yield from self._results(step, method, step.source)
         if not (isinstance(node.value, ast.Name) and node.value.id == "self"):
             yield self._next(step, node.value, () if known else step.path)
+
+    def _of_record(
+        self, step: _Step, call: ast.Call, fields: list[str], place: int
+    ) -> Iterator[_Step]:
+        """One field of an object that is made with its fields."""
+        for keyword in call.keywords:
+            if keyword.arg == fields[place]:
+                yield self._next(step, keyword.value, step.path)
+        starred = next((n for n, a in enumerate(call.args) if isinstance(a, ast.Starred)), None)
+        if starred is not None and starred <= place:
+            given = call.args[starred]
+            assert isinstance(given, ast.Starred)
+            yield self._next(step, given.value, (place - starred, *step.path))
+        elif place < len(call.args):
+            yield self._next(step, call.args[place], step.path)
 
     def _of_call(self, step: _Step, node: ast.Call) -> Iterator[_Step]:
         name, path = name_of(node.func), step.path
@@ -232,7 +242,11 @@ class Backward:
                 yield from self._results(inside, function, source)
             if name in source.classes:
                 yield from self._of_class(step, source, source.classes[name])
-            if name in source.functions or name in source.classes:
+            fields = source.fields_of(name)
+            place = fields.index(path[0]) if path and path[0] in fields else path[0] if path else ""
+            if isinstance(place, int) and place < len(fields):
+                yield from self._of_record(replace(step, path=path[1:]), node, fields, place)
+            if name in source.functions or name in source.classes or fields:
                 return
         if name == "enumerate" and path and node.args:
             if path[0] == 1:

@@ -96,7 +96,8 @@ class Source:
 
     def makes(self, name: str) -> bool:
         """Whether a function or class of this name is defined or imported from the user."""
-        return name in self.functions or name in self.classes or name in self.imported
+        known = self.functions, self.classes, self.imported, self.records
+        return any(name in each for each in known)
 
     def calls_of(self, name: str) -> list[ast.Call]:
         """Calls of a function or class with this name."""
@@ -129,6 +130,25 @@ class Source:
             and all(isinstance(each.value, ast.Constant) for each in known)
         )
 
+    def fields_of(self, name: str) -> list[str]:
+        """The annotated fields of a class, or those of a namedtuple, in their order."""
+        if name in self.classes:
+            return [
+                each.target.id
+                for each in self.classes[name].body
+                if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+            ]
+        for each in self.set_in(None, name):
+            if isinstance(each.value, ast.Call) and name_of(each.value.func) == "namedtuple":
+                return _names_in(each.value.args[1:2])
+        return []
+
+    @cached_property
+    def records(self) -> list[str]:
+        """Names of classes and namedtuples that have fields."""
+        names = [*self.classes, *self._sets[None]]
+        return [name for name in names if self.fields_of(name)]
+
     def set_as(self, attribute: str) -> list[Set]:
         """Where any code sets an attribute of an object of this name."""
         return self._attributes.get(attribute, [])
@@ -157,6 +177,12 @@ def name_of(function: ast.expr) -> str:
     if isinstance(function, ast.Attribute):
         return function.attr
     return function.id if isinstance(function, ast.Name) else ""
+
+
+def _names_in(arguments: list[ast.expr]) -> list[str]:
+    """The names of a namedtuple: one text, or a list of texts."""
+    texts = [n.value for a in arguments for n in ast.walk(a) if isinstance(n, ast.Constant)]
+    return [name for text in texts for name in str(text).replace(",", " ").split()]
 
 
 def _assigned(node: ast.AST) -> Iterator[tuple[ast.expr, Set]]:
