@@ -86,6 +86,15 @@ def device_class(device: torch.device) -> str:
     return "cuda" if has_bfloat16 else "cuda without bfloat16"
 
 
+def emulates_bfloat16(device: torch.device) -> bool:
+    """Whether a processor computes bfloat16 without instructions for it.
+
+    oneDNN then has no kernels for it: a convolution took 18 times as long as in float32.
+    """
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return device.type == "cpu" and supported is not None and not supported()
+
+
 def resolve_execution(config: TrialConfig, device: torch.device) -> Execution:
     """The configuration's choices, with `auto` replaced from the table.
 

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from torch import nn
 
 from hexsearch.doctor.own_training.outputs import policy_of, value_of
 from hexsearch.doctor.own_training.running import record
@@ -18,8 +19,10 @@ from hexsearch.doctor.own_training.where.asked import (
     behind_planes,
     behind_results,
     behind_targets,
+    makers_of,
 )
 from hexsearch.doctor.own_training.where.lines import Line
+from hexsearch.doctor.own_training.where.networks import of_averages, of_named, of_plain_lists
 
 SIZE = 3
 GAMES = [([0, 1, 3, 4, 6], False), ([0, 3, 1, 4, 8, 5], True)] * 4
@@ -187,7 +190,7 @@ SCRIPTS = {
     "a buffer": (BUFFER, "# outcome", "cell ^ 1", "# planes"),
     "rows that are put together": (COLLATED, "0.9 if r[2]", ".roll(1", "# planes"),
 }
-Import = Callable[[str], ModuleType]
+Import = Callable[..., ModuleType]
 
 
 @pytest.fixture
@@ -253,6 +256,96 @@ def test_an_encoder_is_followed_into_another_file(imported: Import) -> None:
     lines = [str(line) for line in behind_results(module.encode)]
     assert lines[0] == "boards_of_a_user.py:2: return board[::-1]"
     assert not any("unused" in line for line in lines)
+
+
+RECORDS = """
+from typing import NamedTuple
+
+class Step(NamedTuple):
+    obs: np.ndarray
+    pi: int
+    z: float
+
+def steps(games):
+    for moves, red in games:
+        board = np.zeros(9)
+        for ply, cell in enumerate(moves):
+            sign = -1.0 if red else 1.0  # sign
+            yield Step(planes_of(board), z=sign, pi=cell)
+            board[cell] = 1
+
+def together(rows):
+    return Step(*[torch.tensor(np.stack(column)) for column in zip(*rows)])
+
+def train(games):
+    net, rows = Net(), list(steps(games))
+    optimiser = torch.optim.SGD(net.parameters(), 0.1)
+    for start in range(0, 24, 8):
+        batch = together(rows[start : start + 8])
+        logits, value = net(batch.obs)
+        loss = F.cross_entropy(logits, batch.pi) + F.mse_loss(value, batch.z.float())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+"""
+
+
+def test_fields_of_records_are_followed_through_stars_and_keywords(imported: Import) -> None:
+    planes, of_value, of_policy = watched(imported(COMMON + RECORDS).train)
+    assert str(of_value[0]).endswith("# sign")
+    assert not any("# sign" in str(line) for line in [*planes, *of_policy])
+
+
+NETWORKS = """
+class Rows(nn.Module):
+    def forward(self, x):
+        return x.softmax(dim=0)  # over the batch
+
+class Player(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.parts = [nn.Linear(2, 2)]  # plain
+        self.more = []  # empty
+        for _ in range(2):
+            self.more.append(Rows())  # appended
+        self.kept = nn.ModuleList([nn.Linear(2, 2)])
+        self.mix = nn.TransformerEncoderLayer(8, 2)  # mixes
+
+def average(old, new):
+    for a, b in zip(old.parameters(), new.parameters()):  # averaged
+        a.data.lerp_(b, 0.1)
+"""
+
+
+def test_modules_lists_and_averages_of_a_network_are_found_by_what_is_said(
+    imported: Import,
+) -> None:
+    model = imported(COMMON + NETWORKS).Player()
+
+    def ends(lines: list[Line]) -> list[str]:
+        return [str(line).split("# ")[-1] for line in lines]
+
+    assert ends(of_named(model, "in Rows an operation goes over the batch")) == ["over the batch"]
+    assert ends(of_named(model, "in mix (TransformerEncoderLayer) it is mixed")) == ["mixes"]
+    assert of_named(model, "nothing that is named") == []
+    assert ends(of_plain_lists(model)) == ["plain", "empty", "appended"]
+    assert ends(of_averages(model)) == ["averaged"]
+    assert of_averages(nn.Linear(2, 2)) == of_named(3, "Rows") == of_plain_lists(None) == []
+
+
+def test_what_a_loss_is_called_through_is_found(imported: Import, tmp_path: Path) -> None:
+    module = imported("""
+        from torch import nn
+
+        class Learner:
+            def __init__(self):
+                self.kl = nn.KLDivLoss()  # without batchmean
+
+            def loss(self, logits, wanted):
+                return self.kl(logits.log_softmax(1), wanted)
+    """)
+    (line,) = makers_of([Line(str(module.__file__), 9)])
+    assert str(line).endswith("# without batchmean")
 
 
 def test_a_file_that_cannot_be_read_has_no_lines() -> None:

@@ -6,11 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.batch import Batch
+from hexsearch.doctor.checks.training import precision
 from hexsearch.doctor.examine import examine
 from hexsearch.doctor.registry import CHECKS, QUICK
+from hexsearch.training.execution import emulates_bfloat16
 from hexsearch.training.step import Stepper
 from tests.doctor.conftest import pipeline, quick, tiny
 from tests.doctor.slips import Patch
@@ -44,6 +47,31 @@ SOUND: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", SOUND)
 def test_sound_settings_have_no_error(name: str, archive: GameArchive) -> None:
     assert not quick(archive, tiny(**SOUND[name])).errors
+
+
+@pytest.mark.parametrize(
+    ("settings", "emulated", "told"),
+    [
+        ({"precision": "bfloat16"}, True, True),
+        ({"precision": "bfloat16"}, False, False),
+        ({}, True, False),
+    ],
+)
+def test_a_number_format_that_is_emulated_is_told(
+    settings: dict[str, Any],
+    emulated: bool,
+    told: bool,
+    archive: GameArchive,
+    monkeypatch: Patch,
+) -> None:
+    monkeypatch.setattr(precision, "emulates_bfloat16", lambda device: emulated)
+    check = [each for each in QUICK if each.name == "precision"]
+    found = examine(pipeline(archive, tiny(**settings)), check).findings
+    assert [("precision: float32" in each.remedy) for each in found] == [True] * told
+
+
+def test_a_gpu_is_not_asked_for_instructions_of_the_processor() -> None:
+    assert not emulates_bfloat16(torch.device("cuda"))
 
 
 def test_steps_may_take_rows_in_another_order(archive: GameArchive, monkeypatch: Patch) -> None:

@@ -63,13 +63,24 @@ def _at(source: Source, nodes: list[ast.Call] | Iterator[ast.expr]) -> list[Line
 
 
 def _plain_lists(source: Source) -> Iterator[ast.expr]:
+    """Lists and mappings of modules that attributes are set to, or modules that are appended."""
     for node in ast.walk(source.tree):
-        if not (isinstance(node, ast.Assign) and isinstance(node.value, _HOLDERS)):
-            continue
-        is_attribute = any(isinstance(target, ast.Attribute) for target in node.targets)
-        made = (name_of(n.func) for n in ast.walk(node.value) if isinstance(n, ast.Call))
-        if is_attribute and any(name[:1].isupper() for name in made):
-            yield node.value
+        if isinstance(node, ast.Assign) and isinstance(node.value, _HOLDERS):
+            is_attribute = any(isinstance(target, ast.Attribute) for target in node.targets)
+            if is_attribute and _makes_modules(node.value):
+                yield node.value
+    for call in source.calls_of("append"):
+        held = call.func.value if isinstance(call.func, ast.Attribute) else None
+        if isinstance(held, ast.Attribute) and any(map(_makes_modules, call.args)):
+            known = [each.value for each in source.set_as(held.attr)]
+            yield from (value for value in known if isinstance(value, _HOLDERS))
+            yield call
+
+
+def _makes_modules(node: ast.expr) -> bool:
+    """Whether an expression calls something whose name begins with a capital letter."""
+    made = (name_of(n.func) for n in ast.walk(node) if isinstance(n, ast.Call))
+    return any(name[:1].isupper() for name in made)
 
 
 def _gives_weights(node: ast.expr) -> bool:
