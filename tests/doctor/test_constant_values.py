@@ -15,6 +15,7 @@ from hexsearch.doctor.checks.computation.edits import check_edits
 from hexsearch.doctor.checks.computation.loaded_modules import check_loaded_modules
 from hexsearch.doctor.checks.computation.loaded_weights import check_loaded_weights
 from hexsearch.doctor.checks.computation.occupied import check_occupied
+from hexsearch.doctor.checks.computation.overwritten import check_overwritten
 from hexsearch.doctor.checks.network.encoders import check_encoder
 from hexsearch.doctor.checks.network.movers import check_mover_reading
 from hexsearch.doctor.checks.network.outputs import check_cut_answers
@@ -199,6 +200,47 @@ def test_a_mask_that_covers_the_stones_of_one_side_is_named(
 
     found = list(check_occupied(_examined(games, Masked(games))))
     assert [f"covers the stones {whose}" in each.cause for each in found] == [True] * bool(whose)
+
+
+class Shortcut(nn.Module):
+    """A block that begins with an activation, perhaps in place."""
+
+    def __init__(self, inplace: bool) -> None:
+        super().__init__()
+        self.conv, self.act = nn.Conv2d(3, 3, 3, padding=1), nn.ReLU(inplace)
+
+    def forward(self, x: Tensor) -> Tensor:
+        changed: Tensor = self.conv(self.act(x))
+        return changed + x
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (lambda: nn.Sequential(nn.Conv2d(3, 3, 1), Shortcut(True), Shortcut(True)), True),
+        (lambda: nn.Sequential(nn.Conv2d(3, 3, 1), Shortcut(False), Shortcut(False)), False),
+        # What is overwritten is not read again.
+        (lambda: nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sequential(nn.ReLU(True))), False),
+    ],
+)
+def test_blocks_that_overwrite_what_their_shortcut_adds_are_named(
+    body: Callable[[], nn.Module], told: bool, games: GameArchive
+) -> None:
+    class Blocks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.body, self.policy = body(), nn.Conv2d(3, 1, 1)
+
+        def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+            features = self.body(planes)
+            return self.policy(features).flatten(1), features.mean(dim=(1, 2, 3))
+
+        def win_prob_red(self, raw: Tensor) -> Tensor:
+            return raw.sigmoid()
+
+    found = list(check_overwritten(_examined(games, Blocks().eval())))
+    assert ["in Shortcut) changes" in each.evidence for each in found] == [True] * told
 
 
 def test_units_with_equal_weights_are_named_in_a_network_of_ones_own(games: GameArchive) -> None:

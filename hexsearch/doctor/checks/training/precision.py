@@ -18,7 +18,7 @@ def check_precision(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if "bfloat16" in formats and emulates_bfloat16(device):
         yield Finding.warning(
             "precision",
-            "trial.precision is bfloat16, and this processor has no instructions for it (neither "
+            "the number format is bfloat16, and this processor has no instructions for it (neither "
             "AVX-512 nor AMX)",
             "each step is computed by emulation, and takes many times as long as in float32 (18 "
             "times, where a convolution was measured); results are sound",

@@ -77,7 +77,16 @@ _OF_PARTS = (
     "settings of modules",
     "range of outputs",
 )
-_OF_NETWORK = ("batch", "repeated", "modes", "randomness", "structure", "cut", "computation")
+_OF_NETWORK = (
+    "batch",
+    "repeated",
+    "modes",
+    "randomness",
+    "structure",
+    "cut",
+    "computation",
+    "overwritten",
+)
 
 
 def with_lines(
