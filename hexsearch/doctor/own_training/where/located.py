@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
     from hexsearch.doctor.pipeline import ExaminedPipeline
 
 _MOST = 4  # lines that are shown
+_WORD = re.compile(r"[a-z_]{4,}")
+_NAMES = frozenset(
+    "softmax log_softmax sigmoid tanh clamp flip transpose permute reshape roll detach dropout "
+    "kl_div label_smoothing argmax argsort no_grad zero_grad inplace batch_first discount "
+    "shuffle".split()
+)
 _BEHIND = 2  # of them, lines that targets come from
 _MAKING: tuple[Kind, ...] = ("made", "schedule")
 _STEPPING: tuple[Kind, ...] = ("cleared", "backward")
@@ -86,6 +93,7 @@ _OF_NETWORK = (
     "cut",
     "computation",
     "overwritten",
+    "unread",
 )
 
 
@@ -107,8 +115,11 @@ def with_lines(
             lines = _of_functions(check.name, finding, foreign)
         elif check is not None and watched is not None:
             lines = _of_plugins(check.name, watched, known.get("readouts", {}).values())
-        where = tuple(str(line) for line in list(dict.fromkeys(lines))[:_MOST])
-        located.append((check, replace(finding, where=where)))
+        shown = [str(line) for line in dict.fromkeys(lines)]
+        words = _NAMES & set(_WORD.findall(finding.cause.lower()))
+        # Lines that use what the cause names come first.
+        shown.sort(key=lambda line: not any(word in line.lower() for word in words))
+        located.append((check, replace(finding, where=tuple(shown[:_MOST]))))
     return located
 
 

@@ -265,6 +265,8 @@ class Backward:
         inner = path if name in CARRYING | CHOOSING else ()
         if isinstance(node.func, ast.Attribute):
             yield self._next(step, node.func.value, path)
+            for made in source.set_as(name):  # a module that is an attribute, as self.softmax
+                yield self._next(step, made.value, ())
         for value in [*node.args, *(k.value for k in node.keywords)]:
             yield replace(self._next(step, value, inner), turning=step.turning or turns(node))
 
