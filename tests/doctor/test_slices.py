@@ -348,6 +348,28 @@ def test_what_a_loss_is_called_through_is_found(imported: Import, tmp_path: Path
     assert str(line).endswith("# without batchmean")
 
 
+def test_a_network_is_followed_into_its_parts(imported: Import) -> None:
+    module = imported("""
+        from torch import nn
+
+        class Pool(nn.Module):
+            def forward(self, x):
+                return x.mean(dim=0)  # pooled
+
+        class Player(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.pool = Pool()
+                self.unused = nn.Tanh()  # unused
+
+            def forward(self, x):
+                return self.pool(x), self.unused(x)
+    """)
+    lines = [str(line) for line in behind_results(module.Player.forward, "0")]
+    assert any(line.endswith("# pooled") for line in lines)
+    assert not any(line.endswith("# unused") for line in lines)
+
+
 def test_a_file_that_cannot_be_read_has_no_lines() -> None:
     made: dict[str, Any] = {}
     exec("def encode(stones, to_move): return stones", made)

@@ -33,6 +33,7 @@ from hexsearch.doctor.own_training.where.sources import (
     name_of,
 )
 
+_ITEMS = ("__getitem__", "__iter__", "__next__", "__call__")  # what gives parts of an object
 _MOST = 4_000  # expressions that are visited
 
 
@@ -241,7 +242,7 @@ class Backward:
             for function in source.functions.get(name, []):
                 yield from self._results(inside, function, source)
             if name in source.classes:
-                yield from self._of_class(step, source, source.classes[name])
+                yield from self._of_methods(step, source.classes[name], source, *_ITEMS)
             fields = source.fields_of(name)
             place = fields.index(path[0]) if path and path[0] in fields else path[0] if path else ""
             if isinstance(place, int) and place < len(fields):
@@ -267,18 +268,17 @@ class Backward:
             yield self._next(step, node.func.value, path)
             for made in source.set_as(name):  # a module that is an attribute, as self.softmax
                 yield self._next(step, made.value, ())
+                called = name_of(made.value.func) if isinstance(made.value, ast.Call) else ""
+                yield from self._of_methods(step, source.classes.get(called), source, "forward")
         for value in [*node.args, *(k.value for k in node.keywords)]:
             yield replace(self._next(step, value, inner), turning=step.turning or turns(node))
 
-    def _of_class(self, step: _Step, source: Source, made: ast.ClassDef) -> Iterator[_Step]:
-        """The items of an object that can be indexed or iterated."""
-        for member in made.body:
-            if isinstance(member, ast.FunctionDef) and member.name in (
-                "__getitem__",
-                "__iter__",
-                "__next__",
-                "__call__",
-            ):
+    def _of_methods(
+        self, step: _Step, kind: ast.ClassDef | None, source: Source, *names: str
+    ) -> Iterator[_Step]:
+        """What methods of a class return."""
+        for member in kind.body if kind is not None else []:
+            if isinstance(member, ast.FunctionDef) and member.name in names:
                 yield from self._results(step, member, source)
 
     def _results(self, step: _Step, function: ast.FunctionDef, source: Source) -> Iterator[_Step]:
