@@ -35,7 +35,7 @@ _Found = tuple[Check | None, Finding]
 def without_refuted(
     found: Sequence[_Found], own: OwnTraining | None, done: Collection[str]
 ) -> list[_Found]:
-    """Leave out other planes, and restate bad answers, where a sound training was watched.
+    """Leave out other planes, and restate bad answers, where a training was watched.
 
     Args:
         own: the training; None if none was given.
@@ -44,6 +44,7 @@ def without_refuted(
     if own is None or own.rows is None:
         return list(found)
     wrong = {f.check for c, f in found if c is not None and "own_training" in c.needs}
+    seen = next((f for c, f in found if c is not None and "own_training" in c.needs), None)
     planes = own.rows.found.mean() >= _NEARLY_ALL and "training planes" in done
     labels = own.labels is not None and len(own.labels.rows) >= _ENOUGH
     kept: list[_Found] = []
@@ -57,6 +58,9 @@ def without_refuted(
                 finding = replace(finding, cause=_WEAK + finding.cause)
             elif labels:
                 finding = replace(finding, cause=_ELSE + finding.cause)
+        elif wrong and finding.check == "strength" and seen is not None:
+            cause = f"{seen.cause} (seen in its training). From the answers alone: {finding.cause}"
+            finding = replace(finding, cause=cause, remedy=seen.remedy)
         if not wrong and own.formula is not None and finding.check == "reading of the value":
             finding = replace(finding, severity="warning", cause=_READ + finding.cause)
         kept.append((check, finding))

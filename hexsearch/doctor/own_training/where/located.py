@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 _MOST = 4  # lines that are shown
 _WORD = re.compile(r"[a-z_]{4,}")
 _NAMES = frozenset(
-    "softmax log_softmax sigmoid tanh clamp flip transpose permute reshape roll detach dropout "
-    "kl_div label_smoothing argmax argsort no_grad zero_grad inplace batch_first discount "
+    "softmax log_softmax sigmoid tanh relu clamp flip transpose permute reshape roll detach "
+    "dropout kl_div label_smoothing argmax argsort no_grad zero_grad inplace batch_first discount "
     "shuffle".split()
 )
 _BEHIND = 2  # of them, lines that targets come from
@@ -146,7 +146,9 @@ class _Training:
         if root in _OF_VALUE or root in _OF_POLICY:
             output = self.value if root in _OF_VALUE else self.policy
         if output is not None and check == "training outputs":
-            return [*self._alone(output), *makers_of(self._alone(output))]
+            alone = self._alone(output)
+            inside = self._forward(output) if "behind the last layer" in finding.cause else []
+            return [*alone[:2], *inside[:_BEHIND], *makers_of(alone), *alone]
         if output is not None:
             # A reading may be wrong in the loss's targets, or where the value is read.
             is_read = root == "reading" and "target" not in finding.cause.split(":")[0]
@@ -185,6 +187,11 @@ class _Training:
         if is_read:
             behind = behind_results(getattr(self.foreign.model, "win_prob_red", None))
         return [*behind[:_BEHIND], *self._alone(output)[:1], *self._shared[:1], *behind]
+
+    def _forward(self, output: Output) -> list[Line]:
+        """Lines of the network that compute an output."""
+        network = next(iter(self.recording.network.values()), None)
+        return behind_results(getattr(type(network), "forward", None), output.name)
 
     def _of_steps(self, root: str) -> list[Line]:
         kinds = _OF_STEPS.get(root, ())
