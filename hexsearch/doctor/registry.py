@@ -44,7 +44,15 @@ from hexsearch.doctor.checks.network import (
     turns,
     values,
 )
-from hexsearch.doctor.checks.optimisation import finite, flow, gradients, later, slopes, steps
+from hexsearch.doctor.checks.optimisation import (
+    finite,
+    flow,
+    gradients,
+    later,
+    precision,
+    slopes,
+    steps,
+)
 from hexsearch.doctor.checks.own_training import moves, order, shown, validation, wanted
 from hexsearch.doctor.checks.own_training import outputs as own_outputs
 from hexsearch.doctor.checks.own_training import steps as own_steps
@@ -56,7 +64,6 @@ from hexsearch.doctor.checks.training import (
     losses,
     modules,
     overfit,
-    precision,
     ranges,
     reach,
     reading,

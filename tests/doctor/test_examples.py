@@ -24,9 +24,9 @@ def test_the_fault_of_the_foreign_resnet_is_named_and_not_after_its_correction(
     if load == "load":
         named_by = findings(out)["read-out"]
         assert "0.50 and 0.73" in named_by.cause
-        assert [line.split(": ", 1)[1] for line in named_by.where] == [
-            "def loss(self, raw: Tensor, target: Tensor) -> Tensor:",
-            "def win_prob_red(self, raw: Tensor) -> Tensor:",
+        assert sorted(line.split(": ", 1)[1] for line in named_by.where) == [
+            "return (raw - target).square()",
+            "return raw.sigmoid()",
         ]
     else:
         assert "read-out" not in findings(out)
@@ -45,8 +45,10 @@ def test_the_mystery_is_named_before_any_training(
     assert "apply the sigmoid inside the loss" in findings(out)["read-out"].remedy
     where = findings(out)["read-out"].where
     assert [line.split(":")[0] for line in where] == ["mystery.py", "mystery.py"]
-    assert ["square()" in line or "** 2" in line for line in where] == [True, False]
-    assert "sigmoid()" in where[1]
+    assert sorted(line.split(": ", 1)[1] for line in where) == [
+        "return (raw - target).square()",
+        "return raw.sigmoid()",
+    ]
 
 
 def test_a_value_of_the_side_to_move_is_no_fault_of_the_readout(

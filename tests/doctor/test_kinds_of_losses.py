@@ -216,9 +216,6 @@ class TwoLooks(Loop):
 
 SOUND = {
     "two looks": TwoLooks(),
-    "moves of the winner for the policy": Loop(
-        loss=lambda p, v, c, w: (cross_entropy(p, c, reduction="none") * w).mean() + bce(v, w)
-    ),
     "a little smoothing": Loop(
         loss=lambda p, v, c, w: cross_entropy(p, c, label_smoothing=0.1) + bce(v, w)
     ),

@@ -103,7 +103,8 @@ def test_positions_without_a_part_in_the_policy_loss_are_told_with_their_weight(
             policy, raw = net(planes)
             each = functional.cross_entropy(policy, cells, reduction="none")
             optimiser.zero_grad()
-            ((each * counted).sum() / counted.sum() + bce(raw, won)).backward()
+            loss = (each * counted).sum() / counted.sum() + bce(raw, won)
+            torch.autograd.backward(loss)
             optimiser.step()
 
     told = [each for each in findings(played, train, Play()) if "policy loss" in each.cause]

@@ -10,7 +10,7 @@ import torch
 
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.data.batch import Batch
-from hexsearch.doctor.checks.training import precision
+from hexsearch.doctor.checks.optimisation import precision
 from hexsearch.doctor.examine import examine
 from hexsearch.doctor.registry import CHECKS, QUICK
 from hexsearch.training.execution import emulates_bfloat16
