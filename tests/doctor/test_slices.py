@@ -374,5 +374,7 @@ def test_a_file_that_cannot_be_read_has_no_lines() -> None:
     made: dict[str, Any] = {}
     exec("def encode(stones, to_move): return stones", made)
     assert behind_results(made["encode"]) == []
+    (line,) = behind_results(lambda raw: raw)  # in a file, without a name
+    assert line.file == __file__
     assert behind_planes(Line("/nowhere/script.py", 3, (3, 3, 0, 4))) == []
     assert behind_targets([], None, "1") == []

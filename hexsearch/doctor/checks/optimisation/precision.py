@@ -15,7 +15,7 @@ def check_precision(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Report bfloat16 on a processor that emulates it."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     formats = {config.precision for config in pipeline.configs}
-    if "bfloat16" in formats and emulates_bfloat16(device):
+    if pipeline.loaded is None and "bfloat16" in formats and emulates_bfloat16(device):
         yield Finding.warning(
             "precision",
             "the number format is bfloat16, and this processor has no instructions for it (neither "

@@ -98,7 +98,7 @@ def behind_results(function: Callable[..., Any] | None, place: str = "") -> list
     for node in source.functions.get(code.co_name, []):
         if node.lineno <= code.co_firstlineno + len(node.decorator_list) <= (node.end_lineno or 0):
             return behind_function(source, node, _path(place))
-    return []
+    return [Line(source.file, code.co_firstlineno)]  # a lambda
 
 
 def behind_function(source: Source, function: ast.FunctionDef, path: Path_ = ()) -> list[Line]:
