@@ -52,9 +52,7 @@ def without_refuted(
         if planes and finding.check == "planes of the network":
             continue  # they are those of training
         if planes and not wrong and finding.check == "strength":
-            if finding.severity == "warning":
-                finding = replace(finding, cause=_WEAK + finding.cause)
-            elif TOO_SURE in finding.cause:
+            if finding.severity == "warning" or TOO_SURE in finding.cause:
                 finding = replace(finding, cause=_WEAK + finding.cause)
             elif labels:
                 finding = replace(finding, cause=_ELSE + finding.cause)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ from hexsearch.doctor.own_training.where.asked import (
 )
 from hexsearch.doctor.own_training.where.lines import Line
 from hexsearch.doctor.own_training.where.networks import of_averages, of_named, of_plain_lists
+from hexsearch.doctor.own_training.where.slices import Backward
+from hexsearch.doctor.own_training.where.sources import source_of
 
 SIZE = 3
 GAMES = [([0, 1, 3, 4, 6], False), ([0, 3, 1, 4, 8, 5], True)] * 4
@@ -368,6 +371,36 @@ def test_a_network_is_followed_into_its_parts(imported: Import) -> None:
     lines = [str(line) for line in behind_results(module.Player.forward, "0")]
     assert any(line.endswith("# pooled") for line in lines)
     assert not any(line.endswith("# unused") for line in lines)
+
+
+def test_a_place_from_the_end_of_a_record_is_followed(imported: Import) -> None:
+    module = imported("""
+        from collections import namedtuple
+
+        Row = namedtuple("Row", "planes result")
+
+        def record(game, board):
+            return Row(encode(board), game.winner)  # record
+    """)
+    function = module.record
+    assert [str(line)[-8:] for line in behind_results(function, "1")] == ["# record"]
+    source = source_of(str(module.__file__))
+    assert source is not None
+    (result,) = source.results_of(source.functions["record"][0])
+    assert result.value is not None
+    for place in (-1, -2, -7, 5):
+        assert Backward().follow(source, result.value, path=(place,)).depth
+
+
+def test_a_file_that_changes_is_read_anew(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("def first(): return 1\n")
+    before = source_of(str(script))
+    assert before is source_of(str(script)) and before is not None
+    script.write_text("def second(): return 1\n")
+    os.utime(script, ns=(1, 1))
+    after = source_of(str(script))
+    assert after is not None and "second" in after.functions
 
 
 def test_a_file_that_cannot_be_read_has_no_lines() -> None:

@@ -17,10 +17,8 @@ Floats = NDArray[np.float64]
 Stones = NDArray[np.int8]
 _FEW, _PLIES = 100, 4  # positions that are needed, and stones on each
 _SPENT, _TIMES = 0.5, 1.6  # share of the probability on stones, also as times the share of cells
-_MASKED, _NEARLY = (
-    -200.0,
-    0.02,
-)  # log probability of a masked cell, and a share that is next to none
+_MASKED = -200.0  # log probability of a masked cell
+_NEARLY = 0.02  # share that is next to none
 _ALIKE = 1e-6  # difference of logits that are one
 _KNOWS = 0.3  # nats above a uniform policy from which on a policy knows the moves
 _SAME = 0.5  # share of positions with the same likeliest cell, above which the policy is constant

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,14 @@ from hexsearch.doctor.own_training.outputs import Output
 from hexsearch.doctor.own_training.watched import OwnTraining
 from hexsearch.game.board import RED
 
+Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 _EXACT = 1e-3  # relative standard deviation of factors that differ
 _SAME = 0.1  # of it that is left if something explains them
 _OF_LOGITS, _LINEAR = "BinaryCrossEntropyWithLogits", 0.9  # a loss, and a correlation
 _MANY, _CLOSE = 4, 0.02  # batches of a step, and how near to a mean over the rows a factor is
 _FIRST = 4  # batches
-_FEW = 40  # rows that are needed
+_FEW, _PART = 40, 0.98  # rows that are needed, and the share of them that a part must explain
 _LITTLE = 0.25  # share of the first factor below which hardly anything is left
 _WEAK = 0.02  # weight of the value loss beside that of the policy loss that is reported
 _LOW, _NEARLY_ALL = 0.8, 0.9  # share of the first factor that is left, and of the steps that lower
@@ -40,8 +41,6 @@ def silent_results(own: OwnTraining) -> Iterator[Finding]:
             known = early
             break
     won = own.catalogues[0].truth.archive.winners[rows.game] == RED
-    if known.sum() < _FEW or not 0.1 < silent[known].mean() < 0.9:
-        return
     truth = rows.truth(np.ones(len(known), dtype=bool), own.catalogues[0])
     shown = truth.outcome(rows.symmetry, "board")
     sides = {
@@ -49,23 +48,68 @@ def silent_results(own: OwnTraining) -> Iterator[Finding]:
         ("with a winner on the planes' first side", "of the other side"): shown,
         ("that the side to move wins", "that the side to move loses"): won == (rows.ply % 2 == 1),
     }
+    if name := _silent_part(silent, known, sides):
+        reason, remedy = _why_silent(rows.value, known & ~silent)
+        yield Finding.error(
+            "training value",
+            f"in {silent[known].mean():.0%} of {known.sum():,} rows the gradient at the "
+            f"value is exactly 0: in those of positions {name}, and in no others",
+            f"positions {name} never count in the value loss ({reason}), so the value "
+            "answers the other result always",
+            remedy,
+            root="training value",
+        )
+
+
+def silent_moves(own: OwnTraining, silent: Flags, in_use: Flags) -> Iterator[Finding]:
+    """Report a policy that learns nothing of the games of one winner, or of one side's moves.
+
+    To learn the winner's moves alone is sound: each game then gives those of one side.
+
+    Args:
+        silent, in_use: [R] rows without a gradient at the policy, and those whose batch has some.
+    """
+    rows = own.rows
+    assert rows is not None
+    everywhere = np.ones(len(silent), dtype=bool)
+    truth = rows.truth(everywhere, own.catalogues[0])
+    known = rows.found & rows.single & in_use & truth.has_move
+    red = truth.red_won
+    shown = truth.outcome(rows.symmetry, "board")
+    sides = {
+        ("of games that Red won", "of games that Blue won"): red,
+        ("of games that Red won on the planes", "of games that Blue won on the planes"): shown,
+        ("with Red to move", "with Blue to move"): rows.to_move(everywhere) == 1,
+    }
+    if name := _silent_part(silent, known, sides):
+        yield Finding.warning(
+            "training policy",
+            f"in {silent[known].mean():.0%} of {known.sum():,} rows the gradient at the "
+            f"policy is exactly 0: in those {name}, and in no others",
+            f"positions {name} never count in the policy loss, whoever moves there (a "
+            "weight or mask by the colour, where one by the side to move may be meant)",
+            "weigh the moves of the side that won the game, or all moves alike",
+            root="loss weights",
+        )
+
+
+def _silent_part(silent: Flags, known: Flags, sides: Mapping[tuple[str, str], Flags]) -> str:
+    """The name of the part whose rows, and no others, are silent; empty if there is none.
+
+    Args:
+        silent, known: [R] rows without a gradient, and those that are looked at.
+        sides: [R] by the names of the rows that have the flag, and of the others.
+    """
+    if known.sum() < _FEW or not 0.1 < silent[known].mean() < 0.9:
+        return ""
     for names, flag in sides.items():
         for name, part in zip(names, (flag, ~flag), strict=True):
-            if (silent == part)[known].mean() > _NEARLY_ALL + 0.08:
-                reason, remedy = _why_silent(rows.value, known & ~silent)
-                yield Finding.error(
-                    "training value",
-                    f"in {silent[known].mean():.0%} of {known.sum():,} rows the gradient at the "
-                    f"value is exactly 0: in those of positions {name}, and in no others",
-                    f"positions {name} never count in the value loss ({reason}), so the value "
-                    "answers the other result always",
-                    remedy,
-                    root="training value",
-                )
-                return
+            if (silent == part)[known].mean() > _PART:
+                return name
+    return ""
 
 
-def _why_silent(value: Output, counting: NDArray[np.bool_]) -> tuple[str, str]:
+def _why_silent(value: Output, counting: Flags) -> tuple[str, str]:
     """In words, why some rows have no gradient, by the gradients of the others; and a remedy."""
     assert value.gradient is not None
     raw, gradient = value.tensor.flatten(1), value.gradient.flatten(1)

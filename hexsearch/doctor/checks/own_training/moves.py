@@ -7,7 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from torch import Tensor
 
-from hexsearch.doctor.checks.own_training.loss_weights import batch_weights, weights_of_losses
+from hexsearch.doctor.checks.own_training.loss_weights import (
+    batch_weights,
+    silent_moves,
+    weights_of_losses,
+)
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.boards.policy_targets import target_scores
 from hexsearch.doctor.hypotheses.labels import affected
@@ -121,7 +125,7 @@ def _formula(own: OwnTraining) -> Iterator[Finding]:
             root="policy targets",
         )
         return
-    yield from _left_out(own, ~pulled & in_use, in_use)
+    yield from silent_moves(own, ~pulled, in_use)
     if without_softmax(rows.policy):
         yield Finding.error(
             "training policy",
@@ -133,8 +137,7 @@ def _formula(own: OwnTraining) -> Iterator[Finding]:
         )
         return
     policy = Output("", rows.policy.tensor[own.usual], 0, rows.policy.gradient[own.usual])
-    factor = factor_of_chance(policy, rows.size**2)
-    if factor:
+    if factor := factor_of_chance(policy, rows.size**2):
         yield _by_chance(factor)
         return
     cells, known = wanted_moves(policy, rows.size**2)
@@ -163,39 +166,6 @@ def _formula(own: OwnTraining) -> Iterator[Finding]:
             "use the cross-entropy of the logits",
             root="policy targets",
         )
-
-
-def _left_out(own: OwnTraining, silent: Flags, in_use: Flags) -> Iterator[Finding]:
-    """Report a policy that learns nothing of the games of one winner, or of one side's moves.
-
-    To learn the winner's moves alone is sound: each game then gives those of one side.
-    """
-    rows = own.rows
-    assert rows is not None
-    known = rows.found & rows.single & in_use
-    truth = rows.truth(np.ones(len(known), dtype=bool), own.catalogues[0])
-    known &= truth.has_move
-    if known.sum() < _FEW or not 0.1 < silent[known].mean() < 0.9:
-        return
-    red, shown = truth.red_won, truth.outcome(rows.symmetry, "board")
-    red_moves = rows.to_move(np.ones(len(known), dtype=bool)) == 1
-    for names, flag in (
-        (("of games that Red won", "of games that Blue won"), red),
-        (("of games that Red won on the planes", "of games that Blue won on the planes"), shown),
-        (("with Red to move", "with Blue to move"), red_moves),
-    ):
-        for name, part in zip(names, (flag, ~flag), strict=True):
-            if (silent == part)[known].mean() > 1 - _WRONG:
-                yield Finding.warning(
-                    "training policy",
-                    f"in {silent[known].mean():.0%} of {known.sum():,} rows the gradient at the "
-                    f"policy is exactly 0: in those {name}, and in no others",
-                    f"positions {name} never count in the policy loss, whoever moves there (a "
-                    "weight or mask by the colour, where one by the side to move may be meant)",
-                    "weigh the moves of the side that won the game, or all moves alike",
-                    root="loss weights",
-                )
-                return
 
 
 def _punished(factor: float) -> Finding:

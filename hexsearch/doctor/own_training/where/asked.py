@@ -10,7 +10,7 @@ from typing import Any
 from hexsearch.doctor.own_training.where.lines import Line
 from hexsearch.doctor.own_training.where.ranking import First
 from hexsearch.doctor.own_training.where.slices import Backward
-from hexsearch.doctor.own_training.where.sources import Path_, Source, name_of, source_of
+from hexsearch.doctor.own_training.where.sources import Places, Source, name_of, source_of
 
 
 def behind_planes(call: Line | None, first: First = "") -> list[Line]:
@@ -101,12 +101,12 @@ def behind_results(function: Callable[..., Any] | None, place: str = "") -> list
     return [Line(source.file, code.co_firstlineno)]  # a lambda
 
 
-def behind_function(source: Source, function: ast.FunctionDef, path: Path_ = ()) -> list[Line]:
+def behind_function(source: Source, function: ast.FunctionDef, path: Places = ()) -> list[Line]:
     """The same for a function in a file."""
     backward = Backward(upwards=False)
-    for each in ast.walk(function):
-        if isinstance(each, ast.Return) and each.value is not None:
-            backward.follow(source, each.value, path=path)
+    for each in source.results_of(function):
+        assert each.value is not None
+        backward.follow(source, each.value, path=path)
     return _lines(backward)
 
 
@@ -114,7 +114,7 @@ def _lines(backward: Backward, first: First = "") -> list[Line]:
     return [Line(file, number) for file, number in backward.found.ranked(first)]
 
 
-def _path(place: str) -> Path_:
+def _path(place: str) -> Places:
     return tuple(int(part) if part.isdigit() else part for part in place.split(".") if part)
 
 
@@ -136,7 +136,7 @@ def _place(node: ast.expr) -> tuple[int | None, ...]:
 
 
 def _targets(
-    source: Source, statement: ast.stmt, until: frozenset[ast.AST], wanted: Path_
+    source: Source, statement: ast.stmt, until: frozenset[ast.AST], wanted: Places
 ) -> Iterator[ast.expr]:
     """Values beside the wanted output, in the smallest expression that holds any.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 
 from hexsearch.doctor.own_training.where.sources import Function, Source, name_of
 
@@ -50,19 +49,6 @@ def turns(node: ast.expr) -> bool:
     """Whether an expression turns boards, or exchanges axes."""
     named = node.func if isinstance(node, ast.Call) else node
     return isinstance(node, ast.Call | ast.Attribute) and name_of(named) in _TURNING
-
-
-def conditions(node: ast.AST) -> Iterator[ast.expr]:
-    """Conditions under which what a node holds runs at all, or is left out."""
-    if isinstance(node, ast.If | ast.While):
-        yield node.test
-    elif isinstance(node, ast.comprehension):
-        yield from node.ifs
-    elif isinstance(node, ast.For):
-        leaving = (ast.Continue, ast.Break, ast.Return)
-        for each in node.body:
-            if isinstance(each, ast.If) and any(isinstance(n, leaving) for n in ast.walk(each)):
-                yield each.test
 
 
 def is_of_module(function: ast.expr, source: Source) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hexsearch.doctor.own_training.where.expressions import computes, turns
-from hexsearch.doctor.own_training.where.sources import Path_, Source
+from hexsearch.doctor.own_training.where.sources import Places, Source
 
 First = Literal["", "numbers", "turns", "picking", "choosing"]
 
@@ -32,7 +32,7 @@ class Slice:
     choosing: set[tuple[str, int]] = field(default_factory=set)
     computes: set[tuple[str, int]] = field(default_factory=set)
     turns: set[tuple[str, int]] = field(default_factory=set)
-    reached: set[Path_] = field(default_factory=set)
+    reached: set[Places] = field(default_factory=set)
 
     def note(
         self,

@@ -9,6 +9,7 @@ Source: Weiser, Program slicing, 1984.
 from __future__ import annotations
 
 import ast
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +18,6 @@ from hexsearch.doctor.own_training.where.expressions import (
     CARRYING,
     CHOOSING,
     SIZES,
-    conditions,
     is_of_module,
     parameters,
     picks,
@@ -26,7 +26,7 @@ from hexsearch.doctor.own_training.where.expressions import (
 from hexsearch.doctor.own_training.where.ranking import Slice
 from hexsearch.doctor.own_training.where.sources import (
     Function,
-    Path_,
+    Places,
     Scope,
     Source,
     key_of,
@@ -34,14 +34,14 @@ from hexsearch.doctor.own_training.where.sources import (
 )
 
 _ITEMS = ("__getitem__", "__iter__", "__next__", "__call__")  # what gives parts of an object
-_MOST = 4_000  # expressions that are visited
+_MOST, _WAITING = 4_000, 16_000  # expressions that are visited, and that wait for it
 
 
 @dataclass(frozen=True)
 class _Step:
     node: ast.expr
     source: Source
-    path: Path_
+    path: Places
     depth: int
     aside: bool = False
     choosing: bool = False
@@ -62,14 +62,14 @@ class Backward:
         """
         self.until, self.upwards = until, upwards
         self.found = Slice()
-        self._waiting: list[_Step] = []
+        self._waiting: deque[_Step] = deque()
         self._seen: set[tuple[Any, ...]] = set()
 
-    def follow(self, source: Source, *nodes: ast.expr, path: Path_ = ()) -> Slice:
+    def follow(self, source: Source, *nodes: ast.expr, path: Places = ()) -> Slice:
         """The slice of some expressions, together with what was followed before."""
-        self._waiting += [_Step(node, source, path, 0) for node in nodes]
+        self._waiting.extend(_Step(node, source, path, 0) for node in nodes)
         while self._waiting and len(self._seen) < _MOST:
-            step = self._waiting.pop(0)
+            step = self._waiting.popleft()
             key = step.node, step.path, step.entered
             if key in self._seen:
                 continue
@@ -82,7 +82,8 @@ class Backward:
                 self.found.note(
                     step.node, step.source, step.depth, step.aside, step.choosing, step.turning
                 )
-            self._waiting += self._behind(step)
+            if len(self._waiting) < _WAITING:  # of what is behind these nothing is visited
+                self._waiting.extend(self._behind(step))
         return self.found
 
     def _behind(self, step: _Step) -> Iterator[_Step]:
@@ -124,7 +125,7 @@ class Backward:
                 yield from self._within(step, node)
 
     def _next(
-        self, step: _Step, node: ast.expr, path: Path_, source: Source | None = None
+        self, step: _Step, node: ast.expr, path: Places, source: Source | None = None
     ) -> _Step:
         return _Step(
             node, source or step.source, path, step.depth + 1, step.aside, False, step.turning
@@ -168,7 +169,7 @@ class Backward:
         for above in step.source.above(value):
             if above is scope:
                 return
-            for test in conditions(above):
+            for test in step.source.conditions_on(above):
                 yield replace(self._next(step, test, ()), choosing=True)
 
     def _arguments(self, step: _Step, function: Function, name: str) -> Iterator[_Step]:
@@ -245,8 +246,9 @@ class Backward:
                 yield from self._of_methods(step, source.classes[name], source, *_ITEMS)
             fields = source.fields_of(name)
             place = fields.index(path[0]) if path and path[0] in fields else path[0] if path else ""
-            if isinstance(place, int) and place < len(fields):
-                yield from self._of_record(replace(step, path=path[1:]), node, fields, place)
+            if isinstance(place, int) and -len(fields) <= place < len(fields):
+                own = replace(step, path=path[1:])
+                yield from self._of_record(own, node, fields, place % len(fields))
             if name in source.functions or name in source.classes or fields:
                 return
         if name == "enumerate" and path and node.args:
@@ -283,11 +285,8 @@ class Backward:
 
     def _results(self, step: _Step, function: ast.FunctionDef, source: Source) -> Iterator[_Step]:
         """What a function returns or yields."""
-        for node in ast.walk(function):
-            if isinstance(node, ast.Return | ast.Yield | ast.YieldFrom) and node.value is not None:
-                if source.scope_of(node) is function:
-                    yield self._next(step, node.value, step.path, source)
-                    yield from (
-                        replace(each, source=source)
-                        for each in self._conditions(replace(step, source=source), node, function)
-                    )
+        inside = replace(step, source=source)
+        for node in source.results_of(function):
+            assert node.value is not None
+            yield self._next(inside, node.value, step.path)
+            yield from self._conditions(inside, node, function)

@@ -7,14 +7,14 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from hexsearch.model.plugins import is_of_a_user
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Scope = Function | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
-Path_ = tuple[int | str, ...]  # places in tuples and keys of mappings, from the outside
+Places = tuple[int | str, ...]  # places in tuples and keys of mappings, from the outside
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Set:
     """
 
     value: ast.expr
-    path: Path_ = ()
+    path: Places = ()
     in_turn: bool = False
 
 
@@ -42,6 +42,8 @@ class Source:
             child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)
         }
         self._calls: dict[str, list[ast.Call]] = defaultdict(list)
+        self._conditions: dict[ast.AST, list[ast.expr]] = {}
+        self._results: dict[ast.AST, list[ast.Return | ast.Yield | ast.YieldFrom]] = {}
         self.functions: dict[str, list[ast.FunctionDef]] = defaultdict(list)
         self.classes: dict[str, ast.ClassDef] = {}
         for node in ast.walk(self.tree):
@@ -89,10 +91,23 @@ class Source:
         parent = self.parents.get(node)
         return parent if isinstance(parent, ast.ClassDef) else None
 
-    def statement(self, node: ast.AST) -> ast.stmt | None:
-        """The innermost statement that holds a node."""
-        held = (each for each in (node, *self.above(node)) if isinstance(each, ast.stmt))
-        return next(held, None)
+    def conditions_on(self, node: ast.AST) -> list[ast.expr]:
+        """Conditions under which what a node holds runs at all, or is left out."""
+        if node not in self._conditions:
+            self._conditions[node] = list(_conditions(node))
+        return self._conditions[node]
+
+    def results_of(self, function: ast.FunctionDef) -> list[ast.Return | ast.Yield | ast.YieldFrom]:
+        """The statements of a function that give a value back."""
+        if function not in self._results:
+            self._results[function] = [
+                node
+                for node in ast.walk(function)
+                if isinstance(node, ast.Return | ast.Yield | ast.YieldFrom)
+                and node.value is not None
+                and self.scope_of(node) is function
+            ]
+        return self._results[function]
 
     def makes(self, name: str) -> bool:
         """Whether a function or class of this name is defined or imported from the user."""
@@ -179,6 +194,18 @@ def name_of(function: ast.expr) -> str:
     return function.id if isinstance(function, ast.Name) else ""
 
 
+def _conditions(node: ast.AST) -> Iterator[ast.expr]:
+    if isinstance(node, ast.If | ast.While):
+        yield node.test
+    elif isinstance(node, ast.comprehension):
+        yield from node.ifs
+    elif isinstance(node, ast.For):
+        leaving = (ast.Continue, ast.Break, ast.Return)
+        for each in node.body:
+            if isinstance(each, ast.If) and any(isinstance(n, leaving) for n in ast.walk(each)):
+                yield each.test
+
+
 def _names_in(arguments: list[ast.expr]) -> list[str]:
     """The names of a namedtuple: one text, or a list of texts."""
     texts = [n.value for a in arguments for n in ast.walk(a) if isinstance(n, ast.Constant)]
@@ -204,7 +231,7 @@ def _assigned(node: ast.AST) -> Iterator[tuple[ast.expr, Set]]:
                 yield from _parts(call.func.value, argument, ())
 
 
-def _parts(target: ast.expr, value: ast.expr, path: Path_) -> Iterator[tuple[ast.expr, Set]]:
+def _parts(target: ast.expr, value: ast.expr, path: Places) -> Iterator[tuple[ast.expr, Set]]:
     if isinstance(target, ast.Tuple | ast.List):
         for place, each in enumerate(target.elts):
             yield from _parts(each, value, (*path, place))
@@ -227,12 +254,16 @@ def key_of(subscript: ast.Subscript) -> int | str | None:
     return None
 
 
-@cache
 def source_of(file: str) -> Source | None:
-    """A user's file; None if it is none, or cannot be read."""
+    """A user's file as it is now; None if it is none, or cannot be read."""
     if not is_of_a_user(file):
         return None
     try:
-        return Source(file)
-    except (OSError, SyntaxError, ValueError):
+        return _parsed(file, Path(file).stat().st_mtime_ns)
+    except (OSError, SyntaxError, ValueError, RecursionError):
         return None
+
+
+@lru_cache(maxsize=64)
+def _parsed(file: str, changed: int) -> Source:
+    return Source(file)
