@@ -23,7 +23,11 @@ from tests.doctor.own_mistakes import MISTAKES, SOUND
 from tests.doctor.own_scripts import SIZE, Games, Net, Play, Script, bce, encode
 from tests.doctor.test_play import random_game
 
-CHECKED = [check for check in CHECKS if "own_training" in check.needs]
+CHECKED = [
+    check
+    for check in CHECKS
+    if "own_training" in check.needs and check.name != "whole training"  # it takes longer
+]
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,11 @@ from tests.doctor.own_scripts import (
 )
 from tests.doctor.test_play import random_game
 
-CHECKED = [check for check in CHECKS if "own_training" in check.needs]
+CHECKED = [
+    check
+    for check in CHECKS
+    if "own_training" in check.needs and check.name != "whole training"  # it takes longer
+]
 
 
 @pytest.fixture(scope="module")

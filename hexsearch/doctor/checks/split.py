@@ -245,8 +245,15 @@ def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if trained:
         yield from trained
         return
-    yield from _left_out(pipeline, train)
     parts = {"training": train, "validation": validation, "test": dataset.games("test")}
+    copied = list(_copied(pipeline, parts))
+    yield from copied or _left_out(pipeline, train)  # with copies, parts have other sizes, too
+    if not copied:
+        yield from _same_ends(dataset.archive, parts)
+
+
+def _copied(pipeline: ExaminedPipeline, parts: dict[str, NDArray[np.int64]]) -> Iterator[Finding]:
+    """Report games of which one copy is trained on, and another one is not."""
     forms = {
         name: {pipeline.forms[game][0] for game in games.tolist() if game in pipeline.forms}
         for name, games in parts.items()
@@ -263,7 +270,6 @@ def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 "split by a hash of the symmetry-invariant form, or remove copies first",
             )
             return
-    yield from _same_ends(dataset.archive, parts)
 
 
 def _same_ends(archive: GameArchive, parts: dict[str, NDArray[np.int64]]) -> Iterator[Finding]:

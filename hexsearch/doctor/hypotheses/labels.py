@@ -47,6 +47,14 @@ def label_scores(
         for each in numbers:
             add(*each)
     add("inverted", "every label is inverted: 1 stands for the loser", "use 1 - label", 1 - right)
+    if perspective == "mover":
+        add(
+            "Red's win",
+            "the label is whether Red won, and not whether the side to move wins, whose stones the "
+            "planes show first",
+            "take the label of the side that the planes show first",
+            truth.red_won.astype(np.float32),
+        )
     for name, mask in affected(truth, symmetry).items():
         add(
             f"inverted {name}",

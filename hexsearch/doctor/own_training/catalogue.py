@@ -61,6 +61,12 @@ def games_of(archive: GameArchive, size: int) -> Ints:
     return usable[start : start + GAMES].astype(np.int64)
 
 
+def played(archive: GameArchive, games: Ints) -> list[tuple[list[int], bool]]:
+    """The moves of games, and whether Red won, as a training function gets them."""
+    records = [archive.game(int(game)) for game in games]
+    return [(list(each.moves), each.winner == RED) for each in records]
+
+
 def catalogue(
     foreign: ForeignNetwork,
     archive: GameArchive,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +18,62 @@ _FEW, _SHARE = 3, 0.15  # weights that have one largest number, and their share,
 _EXACT = 0.01  # largest residual of an average, relative to its move
 
 
-def _flat(network: nn.Module) -> Tensor:
+def _flat(weights: Iterable[Tensor]) -> Tensor:
     """All weights in a row; copies may be on another device."""
-    weights = [each.detach().flatten().float().cpu() for each in network.parameters()]
-    return torch.cat(weights) if weights else torch.zeros(0)
+    flat = [each.detach().flatten().float().cpu() for each in weights]
+    return torch.cat(flat) if flat else torch.zeros(0)
+
+
+def _copies_of(network: nn.Module, weights: list[nn.Parameter]) -> list[list[Tensor]]:
+    """Weights of other networks of the same class, and lists and dicts of tensors like these."""
+    found = []
+    for each in gc.get_objects():
+        held: list[Any] = []
+        if type(each) is type(network) and each is not network:
+            held = list(each.parameters())
+        elif type(each) in (list, dict, OrderedDict) and len(each) == len(weights):
+            held = list(each.values() if isinstance(each, dict) else each)
+        if len(held) != len(weights) or not all(isinstance(tensor, Tensor) for tensor in held):
+            continue
+        if all(one.shape == two.shape for one, two in zip(held, weights, strict=True)):
+            if not any(one is two for one, two in zip(held, weights, strict=True)):
+                found.append(held)
+    return found
+
+
+class Averages:
+    """Looks for averages of the weights between two steps: copies of a network, lists and dicts.
+
+    Attributes:
+        shares: the share of the new weights that each of them takes.
+    """
+
+    def __init__(self, after: int) -> None:
+        self.shares: list[float] = []
+        self._after, self._steps = after, 0
+        self._copies: list[tuple[Iterable[Tensor], nn.Module, Tensor]] = []  # and what they hold
+
+    def look(self, networks: Iterable[nn.Module]) -> None:
+        """Before one step find copies of the networks, and before the next how they have moved."""
+        self._steps += 1
+        if self._steps not in (self._after, self._after + 1):
+            return
+        if self._steps == self._after:
+            self._copies = [
+                (copy, network, _flat(copy))
+                for network in networks
+                for copy in _copies_of(network, list(network.parameters()))
+            ]
+            return
+        for copy, network, before in self._copies:
+            now, target = _flat(copy), _flat(network.parameters())
+            if not len(now) == len(before) == len(target):
+                continue
+            ahead = target - before
+            share = float((now - before) @ ahead) / max(float(ahead @ ahead), 1e-12)
+            if float((now - before - share * ahead).norm()) < _EXACT * float((now - before).norm()):
+                self.shares.append(share)
+        self._copies = []
 
 
 class Moving:
@@ -29,30 +83,12 @@ class Moving:
         self._before: dict[str, Tensor] = {}
         self._after: dict[str, Tensor] = {}
         self._names: list[str] = []  # of the step that is taken
-        self._steps = 0
-        self._copies: list[tuple[nn.Module, Tensor]] = []  # of a network, and their weights
-        self.averages: list[float] = []  # share of the new weights that each average takes
+        self._averages = Averages(_LOOK)
 
-    def _look_for_averages(self, networks: Iterable[nn.Module]) -> None:
-        """Before one step find copies of the networks, and before the next how they have moved."""
-        self._steps += 1
-        if self._steps not in (_LOOK, _LOOK + 1):
-            return
-        trained = {type(each): each for each in networks}
-        if self._steps == _LOOK:
-            alive = [each for each in gc.get_objects() if type(each) in trained]
-            copies = [each for each in alive if each is not trained[type(each)]]
-            self._copies = [(each, _flat(each)) for each in copies]
-            return
-        for copy, before in self._copies:
-            now, target = _flat(copy), _flat(trained[type(copy)])
-            if not len(now) == len(before) == len(target):
-                continue
-            ahead = target - before
-            share = float((now - before) @ ahead) / max(float(ahead @ ahead), 1e-12)
-            if float((now - before - share * ahead).norm()) < _EXACT * float((now - before).norm()):
-                self.averages.append(share)
-        self._copies = []
+    @property
+    def averages(self) -> list[float]:
+        """The share of the new weights that each average of them takes."""
+        return self._averages.shares
 
     def begin(
         self, step: SeenStep, weights: Mapping[str, nn.Parameter], networks: Iterable[nn.Module]
@@ -69,7 +105,7 @@ class Moving:
         step.bound = largest if at_bound else 0.0
         self._before |= now
         self._names = list(now)
-        self._look_for_averages(networks)
+        self._averages.look(networks)
 
     def end(self, step: SeenStep, weights: Mapping[str, nn.Parameter]) -> list[str]:
         """Note how far the step has moved its weights. Returns their names."""

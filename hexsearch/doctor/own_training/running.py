@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from hexsearch.doctor.own_training.files import files_aside
 from hexsearch.doctor.own_training.recording import Recording
 from hexsearch.doctor.own_training.where.lines import Kind, Lines, remembered
 from hexsearch.model.plugins import plugin_code
@@ -28,8 +29,6 @@ GamesOfTraining = Sequence[tuple[list[int], bool]]
 def record(train: Callable[..., Any], games: GamesOfTraining, name: str, size: int) -> Recording:
     """Call a training function with games, until it has taken some steps.
 
-    What it prints goes to the standard error. Random generators are left as they were.
-
     Args:
         train: the user's function of a list of (moves, red_won).
         name: of it, in error messages.
@@ -38,19 +37,30 @@ def record(train: Callable[..., Any], games: GamesOfTraining, name: str, size: i
         PluginError: it raises an error.
     """
     recording = Recording(size)
+    with called(f"{name}:"), _schedules(recording), _lines(recording.lines):
+        with recording.watching(), _clips(recording):
+            train(list(games))
+    return recording
+
+
+@contextmanager
+def called(name: str) -> Iterator[None]:
+    """Where a user's training function is called: an error of it is raised as PluginError.
+
+    What it prints goes to the standard error, and what it saves to a temporary folder. Random
+    generators are left as they were.
+    """
     numpy_state, python_state = np.random.get_state(), random.getstate()
     with ExitStack() as stack:
         stack.callback(random.setstate, python_state)
         stack.callback(np.random.set_state, numpy_state)
+        stack.enter_context(files_aside())
         stack.enter_context(torch.enable_grad())
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         random.seed(0)
         np.random.seed(0)
-        stack.enter_context(_schedules(recording))
-        stack.enter_context(_lines(recording.lines))
-        with plugin_code(f"{name}:"), recording.watching(), _clips(recording):
-            train(list(games))
-    return recording
+        with plugin_code(name):
+            yield
 
 
 @contextmanager

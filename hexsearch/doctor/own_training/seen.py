@@ -52,7 +52,7 @@ class SeenPass:
 
     def note_modes(self, module: nn.Module) -> None:
         """Count the norms and dropouts of a module that was called."""
-        modal = [m for m in module.modules() if isinstance(m, _BatchNorm | _DropoutNd)]
+        modal = _modal(module)
         self.in_use += len(modal)
         self.resting += tuple(type(m).__name__ for m in modal if not m.training)
 
@@ -170,8 +170,7 @@ class Evaluations:
 
     def add(self, module: nn.Module, planes: Tensor) -> None:
         """Keep a pass without a gradient, unless it renews statistics of norms."""
-        modal = [m for m in module.modules() if isinstance(m, _BatchNorm | _DropoutNd)]
-        if any(m.training for m in modal):
+        if not rests(module):
             return
         self.line = self.line or Line.here()
         kept = planes.detach()[:_MOST].clone()
@@ -195,6 +194,15 @@ class Evaluations:
         if count < max(_LEAST, _WHOLE * rows):
             return
         self.parts, self.after = asked, trained
+
+
+def rests(module: nn.Module) -> bool:
+    """Whether all its norms and dropouts are in eval mode."""
+    return not any(m.training for m in _modal(module))
+
+
+def _modal(module: nn.Module) -> list[nn.Module]:
+    return [m for m in module.modules() if isinstance(m, _BatchNorm | _DropoutNd)]
 
 
 def _plain_list_of(weights: Iterable[nn.Parameter]) -> str:

@@ -20,6 +20,7 @@ from hexsearch.doctor.own_training.catalogue import (
     catalogue,
     frames,
     games_of,
+    played,
 )
 from hexsearch.doctor.own_training.losses.formulas import ValueLoss, class_targets, value_loss
 from hexsearch.doctor.own_training.losses.soft_targets import Fading, fading, with_draws
@@ -30,7 +31,6 @@ from hexsearch.doctor.own_training.rows import Flags, Rows, Wanted, rows_of
 from hexsearch.doctor.own_training.running import record
 from hexsearch.doctor.own_training.turned_back import turns_back
 from hexsearch.errors import GamesError
-from hexsearch.game.board import RED
 
 Ints = NDArray[np.int64]
 _FEW_GAMES, _FEW_ROWS = 8, 40
@@ -271,10 +271,8 @@ def watch(foreign: ForeignNetwork, archive: GameArchive) -> OwnTraining:
             f"--train: {len(games)} games of {foreign.size}x{foreign.size} without set-up stones "
             f"were found, and {_FEW_GAMES} are needed to watch a training; give more with --games"
         )
-    records = [archive.game(int(game)) for game in games]
     assert foreign.train is not None
-    played = [(list(each.moves), each.winner == RED) for each in records]
-    recording = record(foreign.train, played, "--train", foreign.size)
+    recording = record(foreign.train, played(archive, games), "--train", foreign.size)
     kinds = [type(module).__name__ for module in recording.network.values()]
 
     def shown(symmetry: int = 0, change: Change | None = None) -> Catalogue:

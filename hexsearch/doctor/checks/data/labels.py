@@ -26,6 +26,7 @@ from hexsearch.doctor.hypotheses.labels import (
     random_share,
 )
 from hexsearch.doctor.hypotheses.table import Flags, at, named_cause, wilson
+from hexsearch.doctor.hypotheses.truth import SWAPS
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.samples import ComparedSamples, compared_samples, joined_samples
 from hexsearch.doctor.watching import WatchedTrial
@@ -33,6 +34,7 @@ from hexsearch.doctor.watching import WatchedTrial
 Floats = NDArray[np.float32]
 _SAME, _SOME = 1e-3, 0.01  # difference of equal targets, and share of an answer that counts
 _ALIKE = 0.04  # largest difference of equal counts of moves, as a share of the samples
+_NEARLY_ALL = 0.97  # share of the samples
 _GAME = "the number of the game"
 
 
@@ -103,6 +105,8 @@ def _cause(
     """
     samples, truth = compared.samples, compared.truth
     known: Flags = np.asarray(compared.images.any(axis=1))
+    if apart := _apart_from_boards(compared, wrong):
+        return apart, False
     group = _reordered(compared) or _reordered_ahead(pipeline)
     alone = _determined(compared, known)
     if group == "game" and alone:
@@ -140,6 +144,20 @@ def _cause(
     ), False
 
 
+def _apart_from_boards(compared: ComparedSamples, wrong: Flags) -> str:
+    """In words, that labels and `complement` are exchanged and boards are not; or ""."""
+    clear: Flags = compared.images.sum(axis=1) == 1
+    exchanged = SWAPS[compared.symmetry]
+    same = (compared.swapped != exchanged) == wrong
+    if not wrong[clear].any() or same[clear].mean() < _NEARLY_ALL:
+        return ""
+    shown = "or the other way round" if exchanged[clear].any() else "which never show them so"
+    return (
+        "labels and the flag `complement` agree with each other and not with the boards: colours "
+        f"are exchanged (reflected) in the labels and not on the planes, {shown}"
+    )
+
+
 def _wrong(compared: ComparedSamples) -> Flags:
     """[B] whether a label is not that of the game under any symmetry of its board."""
     samples, truth = compared.samples, compared.truth
@@ -169,11 +187,9 @@ def _own_answers(trial: WatchedTrial) -> list[float]:
 
 def _other_rule(compared: ComparedSamples) -> str:
     """In words, the rule of connections by which the labels are right; empty if there is none."""
-    samples, truth = compared.samples, compared.truth
-    right = truth.outcome(compared.symmetry, samples.perspective)
-    return other_winners(
-        truth, np.where(right == truth.red_won, samples.target > 0.5, samples.target <= 0.5)
-    )
+    truth, is_one = compared.truth, compared.samples.target > 0.5
+    right = truth.outcome(compared.symmetry, compared.samples.perspective)
+    return other_winners(truth, np.where(right == truth.red_won, is_one, ~is_one))
 
 
 def _how_ordered(target: Floats, batch_size: int) -> str:

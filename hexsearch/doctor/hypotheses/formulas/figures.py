@@ -106,6 +106,20 @@ def _slopes(p: Floats, won: Floats) -> Figures:
     return {}
 
 
+def _other_confidence(p: Floats, won: Floats) -> Figures:
+    """Shares and accuracies of answers that others may call confident."""
+    kinds = {"above 0.7 alone": p > 0.7, "below 0.3 alone": p < 0.3}
+    for low in (0.1, 0.2, 0.25, 0.4):
+        kinds[f"below {low:g} or above {1 - low:g}"] = (p < low) | (p > 1 - low)
+    found = {}
+    for words, sure in kinds.items():
+        found[f"share of answers {words}"] = float(sure.mean())
+        found[f"accuracy of answers {words}"] = (
+            accuracy(p[sure], won[sure] == 1) if sure.any() else math.nan
+        )
+    return found
+
+
 def _others(p: Floats, won: Floats, residuals: Floats, games: int) -> Figures:
     """Figures that may be reported in place of the right ones."""
     gaps, errors, count = p - won, np.square(p - won), len(p)
@@ -126,5 +140,6 @@ def _others(p: Floats, won: Floats, residuals: Floats, games: int) -> Figures:
         "plain_mean_over_the_bins,_whatever_their_numbers_of_answers": float(by_bin.mean()),
         "mean_over_all_bins,_empty_ones_too": float(by_bin.sum() / _BINS),
         "largest_gap_of_a_bin": float(by_bin.max()),
+        **_other_confidence(p, won),
         "covariance_of_answers_and_results": float(((p - p.mean()) * (won - won.mean())).mean()),
     }

@@ -225,6 +225,12 @@ def explain(readout: Readout) -> tuple[str, str]:
             )
     if (forms := explain_forms(readout)) is not None:
         return forms
+    if all(abs(optimum(readout, t).probability - (2 * t - 1)) < _NEAR for t in (0.65, 0.8, 0.9)):
+        return (
+            "the loss compares the probability with labels of -1 and 1 (2 * target - 1, as for a "
+            "tanh): a loss is out of its reach, and a chance of 75% is learnt as 50%",
+            "compare win_prob with targets of 0 and 1",
+        )
     return (
         f"loss and win_prob are on different scales: the loss is least at raw {zero.raw:.2f} and "
         f"{one.raw:.2f}, which are reported as {zero.probability:.2f} and {one.probability:.2f}",

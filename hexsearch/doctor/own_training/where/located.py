@@ -26,6 +26,7 @@ from hexsearch.doctor.own_training.where.networks import (
     of_plain_lists,
 )
 from hexsearch.doctor.own_training.where.ranking import First
+from hexsearch.doctor.own_training.whole import WholeTraining
 from hexsearch.model.readout import Readout
 from hexsearch.training.trial import Trial
 
@@ -105,7 +106,7 @@ def with_lines(
     foreign, own, watched = pipeline.foreign, known.get("own_training"), known.get("watched")
     training = None
     if own is not None and foreign is not None:
-        training = _Training(own.recording, foreign)
+        training = _Training(own.recording, foreign, known.get("whole_training"))
     located: list[tuple[Check | None, Finding]] = []
     for check, finding in found:
         lines: list[Line] = []
@@ -129,12 +130,15 @@ class _Training:
 
     recording: Recording
     foreign: ForeignNetwork
+    whole: WholeTraining | None
 
     def of(self, check: str, finding: Finding) -> list[Line]:
         """The lines that a finding of a check is about."""
         root = finding.root
         if check == "validation":
             return _known(self.recording.evaluations.line)
+        if check == "whole training" and root != "rate":
+            return self._of_whole(root)
         output = {"training value": self.value, "training policy": self.policy}.get(check)
         if root == "loss weights" and output is not None:
             weights = behind_targets(output.lines, self.call, output.name, later=True)
@@ -155,7 +159,7 @@ class _Training:
             return self._of_output(output, is_read)
         if root == "structure":
             return of_plain_lists(self.foreign.model)
-        if check == "training steps":
+        if check in ("training steps", "whole training"):
             return self._of_steps(root)
         is_turned = any(word in finding.cause for word in _TURNED)
         lines = behind_planes(self.call, "turns" if is_turned else "numbers")
@@ -192,6 +196,13 @@ class _Training:
         """Lines of the network that compute an output."""
         network = next(iter(self.recording.network.values()), None)
         return behind_results(getattr(type(network), "forward", None), output.name)
+
+    def _of_whole(self, root: str) -> list[Line]:
+        if self.whole is None:
+            return []
+        if root == "references":
+            return _known(*(line for each in self.whole.reloaded for line in each.lines))
+        return _known(self.whole.asked) if root == "train mode" else []
 
     def _of_steps(self, root: str) -> list[Line]:
         kinds = _OF_STEPS.get(root, ())

@@ -6,21 +6,21 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hexsearch.doctor.checks.own_training.changes import (
+from hexsearch.doctor.checks.own_training.stepping.changes import (
     averaged,
     changed_gradients,
     clipped_late,
     moved_by_others,
     stepped_again,
 )
-from hexsearch.doctor.checks.own_training.settings import (
+from hexsearch.doctor.checks.own_training.stepping.settings import (
     by_optimiser,
     of_schedules,
     on_plateau,
     sinking,
     unusual,
 )
-from hexsearch.doctor.checks.own_training.weights import (
+from hexsearch.doctor.checks.own_training.stepping.weights import (
     halved,
     remade,
     silenced,
