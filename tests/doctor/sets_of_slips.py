@@ -62,6 +62,9 @@ from tests.doctor import (
     slips_twenty_second_data,
     slips_twenty_second_reports,
     slips_twenty_second_training,
+    slips_twenty_seventh_data,
+    slips_twenty_seventh_reports,
+    slips_twenty_seventh_training,
     slips_twenty_sixth_data,
     slips_twenty_sixth_reports,
     slips_twenty_sixth_training,
@@ -86,6 +89,7 @@ from tests.doctor.controls_of_twenty_fifth import CONTROLS as CONTROLS_OF_TWENTY
 from tests.doctor.controls_of_twenty_first import CONTROLS as CONTROLS_OF_TWENTY_FIRST
 from tests.doctor.controls_of_twenty_fourth import CONTROLS as CONTROLS_OF_TWENTY_FOURTH
 from tests.doctor.controls_of_twenty_second import CONTROLS as CONTROLS_OF_TWENTY_SECOND
+from tests.doctor.controls_of_twenty_seventh import CONTROLS as CONTROLS_OF_TWENTY_SEVENTH
 from tests.doctor.controls_of_twenty_sixth import CONTROLS as CONTROLS_OF_TWENTY_SIXTH
 from tests.doctor.controls_of_twenty_third import CONTROLS as CONTROLS_OF_TWENTY_THIRD
 from tests.doctor.games_files import GamesFile
@@ -142,6 +146,7 @@ CONTROLS: dict[str, AnySlip] = {
     **CONTROLS_OF_TWENTY_FOURTH,
     **CONTROLS_OF_TWENTY_FIFTH,
     **CONTROLS_OF_TWENTY_SIXTH,
+    **CONTROLS_OF_TWENTY_SEVENTH,
 }
 SIXTH_PUT_ASIDE = held_out(sorted(SIXTH), seed=61126)
 SEVENTH: dict[str, AnySlip] = {
@@ -266,4 +271,9 @@ TWENTY_SIXTH: dict[str, AnySlip] = {
     **slips_twenty_sixth_data.SLIPS,
     **slips_twenty_sixth_training.SLIPS,
     **slips_twenty_sixth_reports.SLIPS,
+}
+TWENTY_SEVENTH: dict[str, AnySlip] = {
+    **slips_twenty_seventh_data.SLIPS,
+    **slips_twenty_seventh_training.SLIPS,
+    **slips_twenty_seventh_reports.SLIPS,
 }

@@ -31,6 +31,11 @@ def _times_player(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]
     return np.stack([stones * to_move == 1, stones * to_move == -1]).astype(np.float32)
 
 
+def _mover_on_a_full_plane(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
+    full, empty = np.ones((1, *stones.shape)), np.zeros((1, *stones.shape))
+    return np.concatenate([_times_player(stones, to_move), full, empty]).astype(np.float32)
+
+
 def _both_colours(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
     return np.abs(stones)[None].astype(np.float32)
 
@@ -56,6 +61,7 @@ def _causes(encode: Encode) -> list[str]:
     [
         (_into_one_array, "same array"),
         (_times_player, "without being reflected"),
+        (_mover_on_a_full_plane, "plane(s) 3 (from 0) are empty on every board"),
         (_both_colours, "both colours alike"),
         (_half_turned_at_random(), "draws random numbers"),
         (_half_turned_at_random(), "the same board after a half turn"),

@@ -53,6 +53,7 @@ from tests.doctor.sets_of_slips import (
     TWENTY_FIRST,
     TWENTY_FOURTH,
     TWENTY_SECOND,
+    TWENTY_SEVENTH,
     TWENTY_SIXTH,
     TWENTY_THIRD,
     AnySlip,
@@ -271,6 +272,7 @@ SETS: dict[str, tuple[dict[str, AnySlip], float, float]] = {
     "twenty-fourth, all put aside": (TWENTY_FOURTH, 0.0, 0.0),
     "twenty-fifth, all put aside": (TWENTY_FIFTH, 0.0, 0.0),
     "twenty-sixth, all put aside": (TWENTY_SIXTH, 0.0, 0.0),
+    "twenty-seventh, all put aside": (TWENTY_SEVENTH, 0.0, 0.0),
 }
 
 

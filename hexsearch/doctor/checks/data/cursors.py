@@ -64,10 +64,16 @@ def _counted(cursors: list[int], size: int, grown: int) -> Finding:
     )
 
 
+def alone_and_cut(trial: WatchedTrial) -> tuple[Batch, Batch]:
+    """The second batch, drawn alone and together with the first one."""
+    size, stream = trial.config.batch_size, trial.stream
+    return stream.batch(size, size), stream.batch(0, 2 * size).rows(slice(size, 2 * size))
+
+
 def cut_findings(trial: WatchedTrial) -> Iterator[Finding]:
     """Compare the samples of a batch that begins elsewhere with the same ones."""
     size, stream = trial.config.batch_size, trial.stream
-    alone, cut = stream.batch(size, size), stream.batch(0, 2 * size).rows(slice(size, 2 * size))
+    alone, cut = alone_and_cut(trial)
     # Draws with replacement may depend on the batch. A part of a mixture counts its own samples.
     if len(stream.positions.phase_at(0).sets) > 1 and not same_positions(alone, cut):
         other = float(((alone.game != cut.game) | (alone.ply != cut.ply)).float().mean())

@@ -8,6 +8,7 @@ import numpy as np
 
 from hexsearch.data.batch import Batch
 from hexsearch.data.position_set import CurriculumPhase, PositionSet
+from hexsearch.doctor.checks.data.cursors import alone_and_cut, same_positions
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.truth import Ints
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
@@ -63,8 +64,12 @@ def repeat_findings(pipeline: ExaminedPipeline, keys: Ints) -> Iterator[Finding]
             "batches",
             f"{repeated:,} of {sum(map(len, far)):,} positions from {len(far)} later batches of "
             "the first pass have been drawn before",
-            "positions are drawn again and again from a small part: batches are repeated before "
-            "all positions have been drawn",
+            "which positions are drawn depends on where a batch begins (the cursor enters the seed "
+            "of the order): each batch is drawn from all positions anew, so some come again before "
+            "all have been drawn"
+            if not same_positions(*alone_and_cut(needed(pipeline.watched)))
+            else "positions are drawn again and again from a small part: batches are repeated "
+            "before all positions have been drawn",
             _WITHOUT_REPLACEMENT,
         )
 

@@ -204,8 +204,9 @@ def _made_alike(
             "encoder",
             f"on {len(boards)} random boards the planes stay the same when colours and side to "
             "move are exchanged and the board is not reflected",
-            "the board is shown for the side to move without being reflected (multiplied by the "
-            "player): the network cannot see which edges the side to move has to connect",
+            f"{_left_empty(kept)}the board is shown for the side to move without being reflected "
+            "(multiplied by the player): the network cannot see which edges the side to move has "
+            "to connect",
             "transpose the board wherever colours are exchanged, in training and inference alike, "
             "or add a plane that says who is to move; then train again",
         )
@@ -217,6 +218,19 @@ def _made_alike(
             "the encoder does not keep where stones lie: rows and columns are mixed",
             "fill plane[row, column] from stones[row, column]",
         )
+
+
+def _left_empty(planes: list[NDArray[Any]]) -> str:
+    """In words, that planes which could show the side to move are empty; "" if none are."""
+    empty = np.flatnonzero(~np.stack(planes).any(axis=(0, 2, 3)))
+    if not len(empty):
+        return ""
+    told = ", ".join(map(str, empty))
+    return (
+        f"no plane shows who is to move, and plane(s) {told} (from 0) are empty on every board: "
+        "the plane of the side to move is written to another one's place (an offset, an index), or "
+        "not at all; besides, "
+    )
 
 
 def _boards(size: int) -> list[tuple[Board, int]]:
