@@ -31,9 +31,8 @@ from hexsearch.doctor.networks import (
     observe,
     restored_trial,
 )
-from hexsearch.doctor.own_training.catalogue import played
-from hexsearch.doctor.own_training.watched import OwnTraining, watch
-from hexsearch.doctor.own_training.whole import WholeTraining, whole_training
+from hexsearch.doctor.own_training.watch import watch
+from hexsearch.doctor.own_training.watched import OwnTraining
 from hexsearch.doctor.samples import (
     ComparedSamples,
     TrainingSamples,
@@ -90,14 +89,6 @@ class ExaminedPipeline:
         if self.foreign is None or self.foreign.train is None or self.archive is None:
             return None
         return watch(self.foreign, self.archive)
-
-    @cached_property
-    def whole_training(self) -> WholeTraining | None:
-        """The same to its end, on few games; None if it has no end or cannot use so few."""
-        own, train = self.own_training, self.foreign.train if self.foreign else None
-        if own is None or train is None or self.archive is None:
-            return None
-        return whole_training(train, played(self.archive, own.games))
 
     @property
     def config(self) -> TrialConfig | None:

@@ -53,7 +53,15 @@ from hexsearch.doctor.checks.optimisation import (
     slopes,
     steps,
 )
-from hexsearch.doctor.checks.own_training import ends, moves, order, shown, validation, wanted
+from hexsearch.doctor.checks.own_training import (
+    ends,
+    epochs,
+    moves,
+    order,
+    shown,
+    validation,
+    wanted,
+)
 from hexsearch.doctor.checks.own_training import outputs as own_outputs
 from hexsearch.doctor.checks.own_training.stepping import steps as own_steps
 from hexsearch.doctor.checks.training import (
@@ -140,6 +148,7 @@ CHECKS: tuple[Check, ...] = (
     Check("training positions", "answers", _OWN, order.check_order),
     Check("validation", "answers", _OWN, validation.check_validation),
     Check("whole training", "answers", _OWN, ends.check_whole),
+    Check("training epochs", "answers", _OWN, epochs.check_epochs, symptom=True),
     Check("encoder", "answers", ("foreign",), encoders.check_encoder),
     Check("modules of the network", "answers", ("examined",), loaded_modules.check_loaded_modules),
     Check("norms of the network", "answers", ("foreign",), own_norms.check_own_norms),

@@ -16,7 +16,7 @@ from hexsearch.doctor.checks.network.independence import check_trained
 from hexsearch.doctor.examine import examine
 from hexsearch.doctor.findings import Check, Finding
 from hexsearch.doctor.foreign import ForeignNetwork
-from hexsearch.doctor.own_training.watched import watch
+from hexsearch.doctor.own_training.watch import watch
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.refuted import without_refuted
 from tests.doctor.kinds import Batch, Loop, first_cause

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, StepLR
 
 from hexsearch.data.archive import GameArchive
-from hexsearch.doctor.checks.own_training.ends import check_whole
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.own_training.files import files_aside
@@ -22,11 +21,11 @@ from hexsearch.doctor.own_training.where.located import with_lines
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.registry import CHECKS
 from tests.doctor.own_scripts import SIZE, Games, Net, Play, Script, bce, encode
-from tests.doctor.test_own_training_later import batch, played
+from tests.doctor.test_own_training_later import Rows, batch, played
 
 __all__ = ["played"]
 
-(CHECK,) = [check for check in CHECKS if check.name == "whole training"]
+CHECKED = {check.name: check for check in CHECKS}
 
 
 class Run:
@@ -40,6 +39,9 @@ class Run:
         self.schedule: LRScheduler | None = None
 
     def begin(self, optimiser: torch.optim.Optimizer) -> None: ...
+
+    def drawn(self, rows: Rows, epoch: int) -> Rows:
+        return rows
 
     def stepped(self) -> None: ...
 
@@ -60,6 +62,7 @@ class Run:
         self.begin(optimiser)
         rows = Script().rows(games)
         for epoch in range(self.epochs):
+            rows = self.drawn(rows, epoch)
             order = torch.randperm(len(rows)).tolist()
             for start in range(0, len(rows) - 31, 32):
                 planes, cells, won = batch(rows, order[start : start + 32])
@@ -74,12 +77,14 @@ class Run:
         return self.result()
 
 
-def found(archive: GameArchive, run: Callable[[], Run]) -> list[Finding]:
+def found(
+    archive: GameArchive, run: Callable[[], Run], name: str = "whole training"
+) -> list[Finding]:
     foreign = ForeignNetwork(Play(), encode, SIZE)
     foreign.train = lambda games: run()(games)  # called several times
     pipeline = ExaminedPipeline("own", archive=archive, foreign=foreign)
-    findings = [(CHECK, each) for each in check_whole(pipeline)]
-    return [each for _, each in with_lines(findings, pipeline)]
+    check = CHECKED[name]
+    return [each for _, each in with_lines([(check, f) for f in check.look(pipeline)], pipeline)]
 
 
 class BestByReference(Run):
@@ -180,6 +185,42 @@ class WeightsOfTheBeginning(Run):
 
     def result(self) -> Any:
         return self.best
+
+
+class StoredPlanesChange(Run):
+    """An augmentation that exchanges the colours on the stored planes, after their first use."""
+
+    def drawn(self, rows: Rows, epoch: int) -> Rows:
+        if epoch:
+            for planes, _, _ in rows:
+                planes[:2] = planes[1::-1].copy()
+        return rows
+
+
+class LabelsChange(Run):
+    def drawn(self, rows: Rows, epoch: int) -> Rows:
+        return [(planes, cell, 1.0 - won if epoch else won) for planes, cell, won in rows]
+
+
+class MovesChange(Run):
+    def drawn(self, rows: Rows, epoch: int) -> Rows:
+        last = SIZE * SIZE - 1
+        return [(planes, last - cell if epoch else cell, won) for planes, cell, won in rows]
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [(StoredPlanesChange, "planes"), (LabelsChange, "labels"), (MovesChange, "moves")],
+)
+def test_what_changes_after_the_first_pass_is_named(
+    run: type[Run], words: str, played: GameArchive
+) -> None:
+    (first,) = found(played, run, "training epochs")
+    assert f"later ones have other {words}" in first.cause
+
+
+def test_passes_that_are_alike_have_no_finding(played: GameArchive) -> None:
+    assert found(played, Run, "training epochs") == []
 
 
 @pytest.mark.parametrize(

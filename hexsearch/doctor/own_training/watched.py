@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.squares import moved_cells
 from hexsearch.doctor.hypotheses.truth import Truth
@@ -19,7 +18,6 @@ from hexsearch.doctor.own_training.catalogue import (
     Change,
     catalogue,
     frames,
-    games_of,
     played,
 )
 from hexsearch.doctor.own_training.losses.formulas import ValueLoss, class_targets, value_loss
@@ -27,14 +25,12 @@ from hexsearch.doctor.own_training.losses.soft_targets import Fading, fading, wi
 from hexsearch.doctor.own_training.losses.targets import wanted_moves, wanted_red
 from hexsearch.doctor.own_training.outputs import Output, value_of
 from hexsearch.doctor.own_training.recording import Recording
-from hexsearch.doctor.own_training.rows import Flags, Rows, Wanted, rows_of
-from hexsearch.doctor.own_training.running import record
+from hexsearch.doctor.own_training.rows import Flags, Rows, Wanted
 from hexsearch.doctor.own_training.turned_back import turns_back
-from hexsearch.errors import GamesError
+from hexsearch.doctor.own_training.whole import WholeTraining, whole_training
 
 Ints = NDArray[np.int64]
-_FEW_GAMES, _FEW_ROWS = 8, 40
-_NEARLY_ALL = 0.99
+_FEW_ROWS = 40
 _USUAL = 0.02  # distance from the usual targets
 _FIRST = 4  # batches in which raw values differ little
 _WEAK = 0.35  # share of the usual strength that soft targets pull some rows with
@@ -57,6 +53,13 @@ class OwnTraining:
     catalogues: list[Catalogue]
     rows: Rows | None
     games: Ints
+
+    @cached_property
+    def whole(self) -> WholeTraining | None:
+        """A whole training on few games; None if it cannot use so few."""
+        assert self.foreign.train is not None
+        archive = self.catalogues[0].truth.archive
+        return whole_training(self.foreign.train, played(archive, self.games))
 
     @property
     def kinds(self) -> list[str]:
@@ -256,39 +259,3 @@ class OwnTraining:
                 moved = moved_cells(cells, rows.size)[back]
                 cells = np.where(rows.to_move(kept) == side, moved, cells)
         return cells
-
-
-def watch(foreign: ForeignNetwork, archive: GameArchive) -> OwnTraining:
-    """Run a user's training function on some games, and find the positions of its batches.
-
-    Raises:
-        GamesError: there are too few games of the network's size.
-        PluginError: the function raises an error.
-    """
-    games = games_of(archive, foreign.size)
-    if len(games) < _FEW_GAMES:
-        raise GamesError(
-            f"--train: {len(games)} games of {foreign.size}x{foreign.size} without set-up stones "
-            f"were found, and {_FEW_GAMES} are needed to watch a training; give more with --games"
-        )
-    assert foreign.train is not None
-    recording = record(foreign.train, played(archive, games), "--train", foreign.size)
-    kinds = [type(module).__name__ for module in recording.network.values()]
-
-    def shown(symmetry: int = 0, change: Change | None = None) -> Catalogue:
-        return catalogue(foreign, archive, games, kinds, symmetry, change)
-
-    known = [shown()]
-    passes = recording.passes or recording.late
-    rows = rows_of(passes, known, foreign.size)
-    side, over = known[0].to_move, known[0].truth.finished
-    # Scripts differ in whether somebody is to move on a finished board.
-    other = np.where(over, 0, side).astype(np.int8) if foreign.for_mover else side
-    further: list[tuple[int, Change | None]] = [(0, lambda boards, told: (boards, other))]
-    further += [(symmetry, None) for symmetry in (1, 2, 3)]
-    for symmetry, change in further:
-        if rows is None or rows.found.mean() > _NEARLY_ALL:
-            break
-        known.append(shown(symmetry, change))
-        rows = rows_of(passes, known, foreign.size)
-    return OwnTraining(recording, foreign, known, rows, games)

@@ -17,10 +17,11 @@ _WHOLE = 0.9995  # in a copy
 
 def check_whole(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """What a training does between its epochs and at its end must not undo it."""
-    seen = pipeline.whole_training
+    own = needed(pipeline.own_training)
+    seen = own.whole
     if seen is None or len(seen.rates) == 0:
         return
-    yield from _modes(seen, needed(pipeline.own_training).recording.afterwards is not None)
+    yield from _modes(seen, own.recording.afterwards is not None)
     yield from _reloaded(seen)
     yield from _rates(seen)
     yield from _averaged(seen)

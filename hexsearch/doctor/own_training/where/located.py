@@ -106,7 +106,7 @@ def with_lines(
     foreign, own, watched = pipeline.foreign, known.get("own_training"), known.get("watched")
     training = None
     if own is not None and foreign is not None:
-        training = _Training(own.recording, foreign, known.get("whole_training"))
+        training = _Training(own.recording, foreign, vars(own).get("whole"))
     located: list[tuple[Check | None, Finding]] = []
     for check, finding in found:
         lines: list[Line] = []
