@@ -19,6 +19,7 @@ from hexsearch.doctor.checks.computation import (
     reshapes,
     seen,
     shared_norms,
+    unread,
 )
 from hexsearch.doctor.checks.data import (
     auxiliary,
@@ -40,6 +41,7 @@ from hexsearch.doctor.checks.network import (
     policies,
     randomness,
     records,
+    sharpness,
     strengths,
     turns,
     values,
@@ -154,6 +156,7 @@ CHECKS: tuple[Check, ...] = (
     Check("norms of the network", "answers", ("foreign",), own_norms.check_own_norms),
     Check("plane scales", "answers", _FOREIGN, plane_scales.check_plane_scales),
     Check("linear layers", "answers", _FOREIGN, linear_pairs.check_linear_pairs),
+    Check("weights that are used", "answers", _FOREIGN, unread.check_unread),
     Check("shared norms", "answers", _FOREIGN, shared_norms.check_shared_norms),
     Check("overwritten inputs", "answers", _FOREIGN, overwritten.check_overwritten),
     Check("reshapes", "answers", _FOREIGN, reshapes.check_reshapes),
@@ -175,6 +178,7 @@ CHECKS: tuple[Check, ...] = (
     Check("reading of the value", "answers", _OBSERVED, values.check_reading, symptom=True),
     Check("turned boards", "answers", _OBSERVED, turns.check_turns, symptom=True),
     Check("policy cells", "answers", _OBSERVED, policies.check_policy_cells, symptom=True),
+    Check("certainty of the policy", "answers", _OBSERVED, sharpness.check_sharpness, symptom=True),
     Check("record", "answers", ("loaded", "examined", "dataset"), records.check_record),
     Check("batch norm", "answers", ("loaded", "restored"), records.check_norms),
     Check("parity", "answers", ("loaded", "restored"), records.check_parity, symptom=True),

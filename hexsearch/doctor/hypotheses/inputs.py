@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -30,6 +31,11 @@ _KNOWS = 0.1  # nats above a uniform policy from which on a policy has learnt
 _NUMBERS = (" for ", " times ", " as ")  # in the names of changes of numbers alone
 _INVERTED = ", and gives 1 - p"
 _POSITIONS = 800  # positions that each transformation is tried on
+_SECONDS, _FEWEST, _PROBED = (
+    45.0,
+    240,
+    64,
+)  # wanted for all of them, and positions of a slow network
 NEAR = 14  # plies to the end within which a network should be rather sure
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -68,6 +74,12 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
     near = np.flatnonzero(observed.evaluation.to_end <= NEAR)
     usable = near if len(near) >= _POSITIONS // 2 else np.arange(len(observed.positions))
     chosen = np.sort(rng.choice(usable, min(_POSITIONS, len(usable)), replace=False))
+    changes = _all_changes(examined, observed, chosen)
+    seconds = _seconds(examined, observed, chosen) * len(changes)
+    if seconds > _SECONDS and len(chosen) > _FEWEST:  # a slow network is asked less
+        few = max(_FEWEST, int(len(chosen) * _SECONDS / seconds))
+        chosen = np.sort(rng.choice(chosen, few, replace=False))
+        changes = _all_changes(examined, observed, chosen)
     positions = take(observed.positions, chosen)
     planes = examined.planes(positions)
     won, game = observed.evaluation.red_won[chosen], observed.evaluation.game[chosen]
@@ -76,9 +88,6 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
     going = torch.from_numpy(~positions.finished)
     scores: list[InputScore] = []
     base_errors, base_policy = np.zeros(0), np.zeros(0)
-    changes: list[tuple[str, Change]] = [("as it is", scaled(1.0))]
-    changes += all_changes(planes, torch.from_numpy(positions.plies % 2 == 1))
-    changes += _other_plies(examined, observed, chosen)
     for name, change in changes:
         changed = change(planes).contiguous()
         if scores and going.any() and torch.equal(changed[going], planes[going]):
@@ -118,6 +127,26 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
                 )
             )
     return scores
+
+
+def _all_changes(
+    examined: ExaminedNetwork, observed: Observed, chosen: Ints
+) -> list[tuple[str, Change]]:
+    positions = take(observed.positions, chosen)
+    planes, red = examined.planes(positions), torch.from_numpy(positions.plies % 2 == 1)
+    return [
+        ("as it is", scaled(1.0)),
+        *all_changes(planes, red),
+        *_other_plies(examined, observed, chosen),
+    ]
+
+
+def _seconds(examined: ExaminedNetwork, observed: Observed, chosen: Ints) -> float:
+    """CPU seconds that answers to these positions take, from some of them."""
+    planes = examined.planes(take(observed.positions, chosen[:_PROBED]))
+    started = time.process_time()
+    examined.respond(planes)
+    return (time.process_time() - started) * len(chosen) / len(planes)
 
 
 def _other_plies(

@@ -32,7 +32,7 @@ _GAIN, _SURE = 0.008, 3.5  # what an edit must gain, also in standard errors
 # where it does not.
 _SHARE, _LARGE_SHARE, _AS_GOOD = 0.12, 0.35, 1.6
 _ERROR = 0.03  # gain from which on it is an error
-_USEFUL = 0.2  # value loss that an edit must reach
+_USEFUL = 0.23  # value loss that an edit must reach
 _EQUAL = 1.05  # factor on the least loss up to which an edit that comes earlier is preferred
 _ALIKE = 1.1  # factor on the least loss up to which edits of one family are told together
 _END = 8.0  # log odds beyond which answers are cut off

@@ -20,7 +20,7 @@ _NARROW = 4  # numbers of a position up to which a tensor is an answer, and no h
 
 _CALLED: dict[str, tuple[str, ...]] = {
     "relu": ("relu", "relu_"),
-    "relu6": ("relu6",),
+    "relu6": ("relu6", "hardtanh", "hardtanh_"),
     "leaky_relu": ("leaky_relu", "leaky_relu_"),
     "elu": ("elu", "elu_"),
     "selu": ("selu", "selu_"),
@@ -73,6 +73,17 @@ def function_edits() -> Iterator[Edit]:
         "give the softmax the axis of training",
         partial(_replacing, _softmaxes()),
     )
+    for width in (8, 16, 32, 64):
+        for words, factor in (("divided", width**-0.5), ("multiplied", width**0.5)):
+            yield Edit(
+                "attention scores",
+                f"the scores of each attention {words} by the root of {width}",
+                "the scores of attention are scaled otherwise than in training (the root of the "
+                f"width of a head, left out or applied twice): the answers are right {words} by "
+                f"the root of {width}",
+                "scale queries times keys by the root of the width of a head, once",
+                partial(_replacing, _sharper(factor)),
+            )
     yield Edit(
         "masks",
         "no masks of cells or of attention",
@@ -181,6 +192,20 @@ def _softmaxes() -> dict[Function, Function]:
         return torch.softmax(x, -2 if dim in (-1, x.ndim - 1) else -1)
 
     return {each: partial(other, each) for each in _named(("softmax",))}
+
+
+def _sharper(factor: float) -> dict[Function, Function]:
+    """Softmaxes of scores (queries by keys), and torch's own attention, with scaled scores."""
+    attention: Function = functional.scaled_dot_product_attention
+
+    def other(original: Function, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        is_square = x.ndim >= 3 and x.shape[-1] == x.shape[-2]
+        return original(x * factor if is_square else x, *args, **kwargs)
+
+    def scaled(q: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return attention(q * factor, *args, **kwargs)
+
+    return {each: partial(other, each) for each in _named(("softmax",))} | {attention: scaled}
 
 
 def _unmasked() -> dict[Function, Function]:

@@ -8,10 +8,12 @@ from functools import partial
 from itertools import combinations, islice
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from hexsearch.doctor.hypotheses.edits.edit import Edit
 
+_FACTORS = {"times 255": 255.0, "divided by 255": 1 / 255.0, "times 2": 2.0, "halved": 0.5}
 _LEVELS = (1.0, 0.0, -1.0, 0.5, 0.25, 0.75)
 _SAME = 1e-6
 _PAIRS = 10  # exchanges of two planes that are tried
@@ -24,6 +26,15 @@ def plane_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
         planes: [P, C, N, N] as the encoder gives them.
     """
     yield from _exchanges(network, planes.shape[1])
+    for words, factor in _FACTORS.items():
+        yield Edit(
+            "scaled planes",
+            f"all planes {words}",
+            "the planes are scaled otherwise than in training (divided twice, by the encoder and "
+            f"by the network, or not at all): the answers are right with all planes {words}",
+            "scale the planes once, as in training",
+            partial(_given, network, partial(torch.mul, other=factor)),
+        )
     for place in range(planes.shape[1]):
         low, high = float(planes[:, place].min()), float(planes[:, place].max())
         if high - low > _SAME:

@@ -1,0 +1,139 @@
+"""Networks of others whose calls go wrong: buffers, weights that are left out, and temperatures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hexsearch.data.archive import GameArchive
+from hexsearch.doctor.checks.computation.edits import check_edits
+from hexsearch.doctor.checks.computation.unread import check_unread
+from hexsearch.doctor.checks.network.independence import check_trained
+from hexsearch.doctor.checks.network.sharpness import check_sharpness
+from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses import inputs
+from hexsearch.doctor.pipeline import ExaminedPipeline
+from tests.doctor.conftest import SIZE
+from tests.doctor.outside import Trained
+from tests.doctor.outside_networks import SOUND
+
+SCRIPT = SOUND["AlphaZero's tower"]
+Wrap = Callable[[Any], nn.Module]
+
+
+class Wrapped(nn.Module):
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+        self.eval()
+
+    def win_prob_red(self, raw: Tensor, to_move: Tensor) -> Tensor:
+        answers: Tensor = self.network.win_prob_red(raw, to_move)
+        return answers
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        policy, value = self.network(planes)
+        return policy, value
+
+
+class Buffers(Wrapped):
+    """With answers in memory that each call uses again."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__(network)
+        self.policy, self.value = torch.zeros(4096, SIZE * SIZE), torch.zeros(4096)
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        policy, value = super().forward(planes)
+        self.policy[: len(planes)], self.value[: len(planes)] = policy, value.reshape(-1)
+        return self.policy[: len(planes)], self.value[: len(planes)]
+
+
+class Flat(Wrapped):
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        policy, value = super().forward(planes)
+        return policy / 16, value  # those of this network are too sure
+
+
+class Divided(Wrapped):
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        return super().forward(planes / 255)
+
+
+class _Norm(nn.BatchNorm2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.batch_norm(
+            x, self.running_mean, self.running_var, torch.ones_like(self.weight), self.bias
+        )
+
+
+class WithoutScales(Wrapped):
+    def __init__(self, network: Any) -> None:
+        super().__init__(network)
+        for module in self.network.modules():
+            if type(module) is nn.BatchNorm2d:
+                module.__class__ = _Norm
+
+
+@pytest.fixture(scope="module")
+def trained(archive: GameArchive) -> Trained:
+    return SCRIPT.trained(archive, SIZE)
+
+
+def _causes(
+    archive: GameArchive, trained: Trained, wrap: Wrap, look: Callable[[ExaminedPipeline], Any]
+) -> list[str]:
+    kept = [type(module) for module in trained.network.modules()]
+    foreign = ForeignNetwork(wrap(trained.network), trained.encode, SIZE)
+    try:
+        found = list(look(ExaminedPipeline(label="foreign", archive=archive, foreign=foreign)))
+    finally:
+        for module, kind in zip(trained.network.modules(), kept, strict=True):
+            module.__class__ = kind
+    return [finding.cause for finding in found]
+
+
+@pytest.mark.parametrize(
+    ("wrap", "look", "words"),
+    [
+        (Buffers, check_trained, "returns its own buffers"),
+        (WithoutScales, check_unread, "`weight` of _Norm is trained and not used"),
+        (Divided, check_edits, "right with all planes times 255"),
+        (Flat, check_sharpness, "the policy is too flat"),
+    ],
+)
+def test_a_call_that_goes_wrong_is_named(
+    wrap: Wrap,
+    look: Callable[[ExaminedPipeline], Any],
+    words: str,
+    archive: GameArchive,
+    trained: Trained,
+) -> None:
+    (cause,) = _causes(archive, trained, wrap, look)
+    assert words in cause
+    assert _causes(archive, trained, Wrapped, look) == []
+
+
+def test_a_slow_network_is_asked_less(
+    archive: GameArchive, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Counted(Wrapped):
+        def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+            asked.append(len(planes))
+            return super().forward(planes)
+
+    foreign = ForeignNetwork(Counted(trained.network), trained.encode, SIZE)
+    pipeline = ExaminedPipeline(label="foreign", archive=archive, foreign=foreign)
+    observed = pipeline.observed
+    assert observed is not None
+    monkeypatch.setattr(inputs, "_seconds", lambda *_: 10.0)
+    asked.clear()
+    scores = inputs.input_scores(foreign, observed, 0)
+    assert scores[0].name == "as it is" and set(asked) == {240}
