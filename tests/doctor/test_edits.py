@@ -296,3 +296,22 @@ def test_scores_of_attention_are_scaled(by_hand: bool) -> None:
     assert not torch.allclose(wrong(planes), right)
     with edit.made():
         assert torch.allclose(wrong(planes), right, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "flipped",
+    [
+        lambda planes: torch.fliplr(torch.flipud(planes)),
+        lambda planes: planes.flip(0).flip(1),
+        lambda planes: planes.flip((0, 1)),
+        lambda planes: torch.flip(planes, dims=(-4, -3)),
+    ],
+)
+def test_flips_over_planes_become_those_over_cells(flipped: Callable[[Tensor], Tensor]) -> None:
+    planes = torch.randn(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    right = planes.flip(2, 3)
+    (edit,) = [each for each in all_edits(nn.Flatten(), planes) if each.family == "flips"]
+    with edit.made():
+        assert torch.equal(flipped(planes), right)
+        assert torch.equal(planes.flip(2, 3), right)
+    assert not torch.equal(flipped(planes), right)

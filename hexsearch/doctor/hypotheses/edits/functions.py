@@ -73,6 +73,14 @@ def function_edits() -> Iterator[Edit]:
         "give the softmax the axis of training",
         partial(_replacing, _softmaxes()),
     )
+    yield Edit(
+        "flips",
+        "rows and columns flipped where planes or the batch are",
+        "boards are flipped over the wrong dimensions (fliplr and flipud take dimensions 1 and 0, "
+        "which are the planes and the batch): the planes come in reverse order",
+        "flip the last two dimensions: torch.flip(planes, dims=(-2, -1))",
+        partial(_replacing, _flips()),
+    )
     for width in (8, 16, 32, 64):
         for words, factor in (("divided", width**-0.5), ("multiplied", width**0.5)):
             yield Edit(
@@ -192,6 +200,26 @@ def _softmaxes() -> dict[Function, Function]:
         return torch.softmax(x, -2 if dim in (-1, x.ndim - 1) else -1)
 
     return {each: partial(other, each) for each in _named(("softmax",))}
+
+
+def _flips() -> dict[Function, Function]:
+    """Flips of boards [B, C, N, N] over dimensions 0 and 1, as those over rows and columns."""
+
+    def over(dim: int) -> Callable[..., Any]:
+        def other(original: Function, x: Tensor) -> Any:
+            return torch.flip(x, (dim,)) if x.ndim == 4 else original(x)
+
+        return other
+
+    def flipped(original: Function, x: Tensor, *dims: Any, **named: Any) -> Any:
+        given = named.get("dims", dims[0] if len(dims) == 1 else dims)
+        places = [given] if isinstance(given, int) else list(given)
+        if x.ndim == 4:
+            places = sorted({2 + place % 2 if place % 4 < 2 else place % 4 for place in places})
+        return original(x, places)
+
+    kinds = {"fliplr": over(3), "flipud": over(2), "flip": flipped}
+    return {each: partial(by, each) for name, by in kinds.items() for each in _named((name,))}
 
 
 def _sharper(factor: float) -> dict[Function, Function]:
