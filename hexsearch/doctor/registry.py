@@ -19,6 +19,7 @@ from hexsearch.doctor.checks.computation import (
     reshapes,
     seen,
     shared_norms,
+    sharpness,
     unread,
 )
 from hexsearch.doctor.checks.data import (
@@ -41,7 +42,6 @@ from hexsearch.doctor.checks.network import (
     policies,
     randomness,
     records,
-    sharpness,
     strengths,
     turns,
     values,

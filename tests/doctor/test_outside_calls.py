@@ -11,16 +11,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hexsearch.data.archive import GameArchive
+from hexsearch.doctor.checks.computation.calls import call_findings
 from hexsearch.doctor.checks.computation.edits import check_edits
+from hexsearch.doctor.checks.computation.sharpness import check_sharpness
 from hexsearch.doctor.checks.computation.unread import check_unread
 from hexsearch.doctor.checks.network.independence import check_trained
-from hexsearch.doctor.checks.network.sharpness import check_sharpness
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses import inputs
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from tests.doctor.conftest import SIZE
 from tests.doctor.outside import Trained
 from tests.doctor.outside_networks import SOUND
+from tests.doctor.own_scripts import encode
 
 SCRIPT = SOUND["AlphaZero's tower"]
 Wrap = Callable[[Any], nn.Module]
@@ -52,6 +54,23 @@ class Buffers(Wrapped):
         policy, value = super().forward(planes)
         self.policy[: len(planes)], self.value[: len(planes)] = policy, value.reshape(-1)
         return self.policy[: len(planes)], self.value[: len(planes)]
+
+
+class Cached(Wrapped):
+    """With answers that are kept under the stones, without the plane of the side to move."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__(network)
+        self.kept: dict[bytes, tuple[Tensor, Tensor]] = {}
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        for board in planes:
+            key = board[:2].numpy().tobytes()
+            if key not in self.kept:
+                self.kept[key] = super().forward(board[None])
+        rows = [self.kept[board[:2].numpy().tobytes()] for board in planes]
+        policy, value = (torch.cat(part) for part in zip(*rows, strict=True))
+        return policy, value
 
 
 class Flat(Wrapped):
@@ -137,3 +156,24 @@ def test_a_slow_network_is_asked_less(
     asked.clear()
     scores = inputs.input_scores(foreign, observed, 0)
     assert scores[0].name == "as it is" and set(asked) == {240}
+
+
+class _Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.policy = nn.Linear(3 * SIZE * SIZE, SIZE * SIZE)
+        self.value = nn.Linear(3 * SIZE * SIZE, 1)
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        flat = planes.flatten(1)
+        return self.policy(flat), self.value(flat)[:, 0]
+
+
+@pytest.mark.parametrize(("wrap", "count"), [(Cached, 1), (Wrapped, 0)])
+def test_answers_that_are_kept_for_stones_alone_are_named(wrap: Wrap, count: int) -> None:
+    with torch.random.fork_rng():
+        foreign = ForeignNetwork(wrap(_Small()), encode, SIZE)
+    found = list(call_findings(foreign, torch.randn(16, 3, SIZE, SIZE)))
+    assert len(found) == count
+    assert all("key of the stones alone" in each.cause for each in found)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hexsearch.analysis.boards import Positions
+from hexsearch.doctor.checks.computation.calls import call_findings
 from hexsearch.doctor.checks.network.rows import (
     CLOSE,
     Respond,
@@ -37,31 +38,14 @@ def check_trained(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     chosen = np.sort(rng.choice(len(observed.positions), count, replace=False))
     planes = examined.planes(take(observed.positions, chosen))
     yield from _encoder_findings(examined, observed.positions)
-    overwritten = list(_overwritten(examined.respond, planes))
-    if overwritten:
-        yield from overwritten
+    of_calls = list(call_findings(examined, planes))
+    yield from of_calls
+    if of_calls:
         return
     for_mover = getattr(examined, "for_mover", False)
     findings = list(independence_findings(examined.respond, planes, for_mover))
     findings = findings or list(_shared_readout(examined, take(observed.positions, chosen), planes))
     yield from findings or _repeated_answers(observed)
-
-
-def _overwritten(respond: Respond, planes: Tensor) -> Iterator[Finding]:
-    """Report answers that the next call writes over."""
-    answers = respond(planes[:_ALONE])
-    before = [answer.clone() for answer in answers]
-    respond(planes[_ALONE : 2 * _ALONE])
-    gaps = [float((a - b).abs().max()) for a, b in zip(answers, before, strict=True)]
-    if max(gaps) > 0:
-        yield _finding(
-            f"after a second call, for {_ALONE} other positions, the answers that the first call "
-            f"had returned are others, by up to {max(gaps):.2g}",
-            "the network returns its own buffers (views of memory that it uses again): the next "
-            "call, or the next part of a batch, writes over the answers of the one before",
-            "return copies: policy.clone(), value.clone()",
-            root="buffers",
-        )
 
 
 def _shared_readout(
