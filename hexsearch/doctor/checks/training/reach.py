@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -24,6 +25,10 @@ _LINEAR = 1e-4  # difference from a linear function, in standard deviations
 _VARIES = 1e-5  # standard deviation of values that are not all one number
 _PUSH, _SPREAD, _UNSURE = 1e4, 0.1, 0.2  # of a bias; of answers; their distance from 0 and 1
 _HALF, _ONE, _NEAR = 0.5, 0.7311, 0.01  # sigmoids of 0 and 1, and how near to them is the same
+_RANGES = {  # least answers
+    "two softmaxes over win, draw and loss": 1.5 / (math.e + 2),
+    "two softmaxes over win and loss, or a tanh and a sigmoid": 1 / (math.e + 1),
+}
 _LAYERS = 6  # layers of the policy from which on depths are compared
 
 
@@ -139,8 +144,7 @@ def check_bounded_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if last is None:
         return
     name, module = last
-    bias = module.bias
-    if not isinstance(bias, Tensor):
+    if not isinstance(bias := module.bias, Tensor):
         return
     kept, ends = bias.detach().clone(), list[Tensor]()
     pushes = [(0, 1.0), (0, -1.0)] if len(bias) == 1 else [(0, 1.0), (len(bias) - 1, 1.0)]
@@ -163,12 +167,19 @@ def check_bounded_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "range of answers",
             f"with {_PUSH:g} added to a bias of {name}, or taken from it, answers on {len(planes)} "
             f"positions still lie between {low:.3f} and {high:.3f}",
-            f"the value cannot reach its targets: behind {name} it is squashed or scaled to a "
-            f"narrow range (a tanh or sigmoid times a small number), so no board is ever answered "
-            f"below {low:.2f} or above {high:.2f}",
-            "leave the factor out, so that the output reaches the targets of its loss",
+            f"the value cannot reach its targets: behind {name} {_squashed_by(low, high)}, so no "
+            f"board is ever answered below {low:.2f} or above {high:.2f}",
+            "leave one softmax, squashing or factor out, so that answers reach 0 and 1",
             root="bounded",
         )
+
+
+def _squashed_by(low: float, high: float) -> str:
+    """In words, what keeps answers in a range: functions that do so exactly, if it is theirs."""
+    for words, least in _RANGES.items():
+        if abs(low - least) < _NEAR / 4 and abs(high + least - 1) < _NEAR / 4:
+            return f"it goes through {words} (the network ends in one, and another one reads it)"
+    return "it is squashed or scaled to a narrow range (a tanh or sigmoid times a small number)"
 
 
 def _last_of_value(foreign: ForeignNetwork, planes: Tensor) -> tuple[str, nn.Module] | None:

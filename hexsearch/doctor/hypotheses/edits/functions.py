@@ -81,7 +81,7 @@ def function_edits() -> Iterator[Edit]:
         "flip the last two dimensions: torch.flip(planes, dims=(-2, -1))",
         partial(_replacing, _flips()),
     )
-    for width in (8, 16, 32, 64):
+    for width in (2, 4, 8, 16, 32, 64):
         for words, factor in (("divided", width**-0.5), ("multiplied", width**0.5)):
             yield Edit(
                 "attention scores",
