@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,14 @@ from tests.doctor.games import lopsided_games
 
 SIZE = 5
 BUDGET = 64 * 320
+
+
+def every_second(names: Iterable[str]) -> list[Any]:
+    """Cases of which every second one is in the fast suite: neighbours ask the same check."""
+    return [
+        pytest.param(name, marks=[pytest.mark.slow] if place % 2 else [])
+        for place, name in enumerate(names)
+    ]
 
 
 @dataclass
