@@ -26,7 +26,7 @@ from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.edits import all_edits
 from hexsearch.doctor.hypotheses.edits.edit import Edit
 from hexsearch.doctor.pipeline import ExaminedPipeline
-from tests.doctor.conftest import SIZE
+from tests.doctor.conftest import SIZE, every_second
 from tests.doctor.outside import Encode, Foreign, Trained
 from tests.doctor.outside_networks import SOUND, Tower, canonical
 
@@ -107,7 +107,7 @@ def _findings(archive: GameArchive, script: Trained, damage: Damage | None = Non
     return list(check_edits(ExaminedPipeline(label="foreign", archive=archive, foreign=foreign)))
 
 
-@pytest.mark.parametrize("name", DAMAGES)
+@pytest.mark.parametrize("name", every_second(DAMAGES))
 def test_what_undoes_the_damage_is_named(
     name: str, archive: GameArchive, trained: dict[int, Trained]
 ) -> None:
