@@ -33,6 +33,10 @@ _MISSING = {
     "examined": "no trained network that can answer",
     "observed": "no games that can be read",
 }
+_AFTER_AN_ERROR = {
+    True: "it would show an error again that was found already",
+    False: "it takes long, and an error was found before it",
+}
 _BROKEN = "code that it needs has raised an error, which is reported"
 
 
@@ -59,9 +63,10 @@ def examine(
     seconds: dict[str, float] = {}
     found: list[tuple[Check | None, Finding]] = [(None, each) for each in _unusable(pipeline)]
     for check in checks:
-        if check.symptom and any(f.severity == "error" and not of_symptom(c) for c, f in found):
-            left_out[check.name] = "it would show an error again that was found already"
-            continue
+        if check.symptom or check.later:
+            if any(f.severity == "error" and not of_symptom(c) for c, f in found):
+                left_out[check.name] = _AFTER_AN_ERROR[check.symptom]
+                continue
         started = time.perf_counter()
         # Checks may draw from torch's generator. The state of the caller's is kept.
         with torch.random.fork_rng(devices=[]):

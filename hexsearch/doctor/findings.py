@@ -71,6 +71,7 @@ class Check:
         look: the check itself.
         symptom: the check looks at results, which every fault spoils. It is left out, and its
             errors and warnings with it, once a check of a single part has found an error.
+        later: the check takes long, and is left out if an error was found before it.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Check:
     needs: tuple[str, ...]
     look: Callable[[ExaminedPipeline], Iterator[Finding]]
     symptom: bool = False
+    later: bool = False
 
 
 @dataclass(frozen=True)

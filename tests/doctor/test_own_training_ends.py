@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, StepLR
 
 from hexsearch.data.archive import GameArchive
+from hexsearch.doctor.examine import examine
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.own_training.files import files_aside
@@ -278,3 +279,17 @@ def test_files_are_written_aside_and_read_back(
     assert Path("log.txt").read_text() == "old\n"
     assert torch.load("best.pt", weights_only=True)["weights"].sum() == 0
     assert sorted(each.name for each in tmp_path.iterdir()) == ["best.pt", "log.txt"]
+
+
+class Inverted(Run):
+    def drawn(self, rows: Rows, epoch: int) -> Rows:
+        return rows if epoch else [(planes, cell, 1.0 - won) for planes, cell, won in rows]
+
+
+def test_it_is_left_out_after_an_error(played: GameArchive) -> None:
+    foreign = ForeignNetwork(Play(), encode, SIZE)
+    foreign.train = lambda games: Inverted()(games)
+    pipeline = ExaminedPipeline("own", archive=played, foreign=foreign)
+    diagnosis = examine(pipeline, [CHECKED["training value"], CHECKED["whole training"]])
+    assert diagnosis.checks == ("training value",)
+    assert "an error was found before it" in diagnosis.left_out["whole training"]
