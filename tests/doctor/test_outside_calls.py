@@ -177,3 +177,20 @@ def test_answers_that_are_kept_for_stones_alone_are_named(wrap: Wrap, count: int
     found = list(call_findings(foreign, torch.randn(16, 3, SIZE, SIZE)))
     assert len(found) == count
     assert all("key of the stones alone" in each.cause for each in found)
+
+
+class WithWeightsOfLosses(Wrapped):
+    """With numbers that only the losses of training used, beside one that is read."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__(network)
+        self.scales = nn.Parameter(torch.full((SIZE * SIZE,), 1.1))
+        self.log_variances = nn.Parameter(torch.tensor([0.2, -0.3]))
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        policy, value = super().forward(planes)
+        return policy * self.scales, value
+
+
+def test_weights_of_losses_may_stay_unread(archive: GameArchive, trained: Trained) -> None:
+    assert _causes(archive, trained, WithWeightsOfLosses, check_unread) == []

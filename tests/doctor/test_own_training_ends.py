@@ -148,7 +148,7 @@ class Cosine(StepLRTooSoon):
 class Average(Run):
     """A list of averaged weights, as many scripts keep one."""
 
-    decay, wanted = 0.5, 3
+    decay = 0.5
 
     def begin(self, optimiser: torch.optim.Optimizer) -> None:
         self.kept = [p.detach().clone() for p in self.net.parameters()]
@@ -157,6 +157,17 @@ class Average(Run):
         with torch.no_grad():
             for kept, weight in zip(self.kept, self.net.parameters(), strict=True):
                 kept.lerp_(weight, 1 - self.decay)
+
+
+class AverageInADict(Average):
+    """One whose tensors are made anew."""
+
+    def begin(self, optimiser: torch.optim.Optimizer) -> None:
+        self.named = {n: p.detach().clone() for n, p in self.net.named_parameters()}
+
+    def stepped(self) -> None:
+        for name, weight in self.net.named_parameters():
+            self.named[name] = 0.5 * self.named[name] + 0.5 * weight.detach()
 
 
 class SlowAverage(Average):
@@ -232,6 +243,7 @@ def test_passes_that_are_alike_have_no_finding(played: GameArchive) -> None:
         (Evaluated, "stays in eval mode", "self.net(planes)"),
         (StepLRTooSoon, "ends long before training does", "StepLR(optimiser"),
         (Average, "averages hardly anything", ""),
+        (AverageInADict, "averages hardly anything", ""),
         (WeightsOfTheBeginning, "was never trained", ""),
     ],
 )

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hexsearch.analysis.boards import Positions
 from hexsearch.analysis.value_analyzer import clustered_error
 from hexsearch.doctor.hypotheses.general.plane_changes import (
     TURNS,
@@ -31,11 +32,8 @@ _KNOWS = 0.1  # nats above a uniform policy from which on a policy has learnt
 _NUMBERS = (" for ", " times ", " as ")  # in the names of changes of numbers alone
 _INVERTED = ", and gives 1 - p"
 _POSITIONS = 800  # positions that each transformation is tried on
-_SECONDS, _FEWEST, _PROBED = (
-    45.0,
-    240,
-    64,
-)  # wanted for all of them, and positions of a slow network
+_SECONDS = 45.0  # of the CPU that are wanted for all of them
+_FEWEST, _PROBED = 240, 64  # positions of a slow network, and those that tell how slow it is
 NEAR = 14  # plies to the end within which a network should be rather sure
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -74,14 +72,12 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
     near = np.flatnonzero(observed.evaluation.to_end <= NEAR)
     usable = near if len(near) >= _POSITIONS // 2 else np.arange(len(observed.positions))
     chosen = np.sort(rng.choice(usable, min(_POSITIONS, len(usable)), replace=False))
-    changes = _all_changes(examined, observed, chosen)
-    seconds = _seconds(examined, observed, chosen) * len(changes)
+    positions, planes, changes = _prepared(examined, observed, chosen)
+    seconds = _seconds(examined, planes) * len(changes)
     if seconds > _SECONDS and len(chosen) > _FEWEST:  # a slow network is asked less
         few = max(_FEWEST, int(len(chosen) * _SECONDS / seconds))
         chosen = np.sort(rng.choice(chosen, few, replace=False))
-        changes = _all_changes(examined, observed, chosen)
-    positions = take(observed.positions, chosen)
-    planes = examined.planes(positions)
+        positions, planes, changes = _prepared(examined, observed, chosen)
     won, game = observed.evaluation.red_won[chosen], observed.evaluation.game[chosen]
     played = observed.played[chosen]
     moving = played >= 0
@@ -129,24 +125,22 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
     return scores
 
 
-def _all_changes(
+def _prepared(
     examined: ExaminedNetwork, observed: Observed, chosen: Ints
-) -> list[tuple[str, Change]]:
+) -> tuple[Positions, Tensor, list[tuple[str, Change]]]:
+    """The positions of some rows with their planes, and all transformations of these."""
     positions = take(observed.positions, chosen)
-    planes, red = examined.planes(positions), torch.from_numpy(positions.plies % 2 == 1)
-    return [
-        ("as it is", scaled(1.0)),
-        *all_changes(planes, red),
-        *_other_plies(examined, observed, chosen),
-    ]
+    planes = examined.planes(positions)
+    changes: list[tuple[str, Change]] = [("as it is", scaled(1.0))]
+    changes += all_changes(planes, torch.from_numpy(positions.plies % 2 == 1))
+    return positions, planes, changes + _other_plies(examined, observed, chosen)
 
 
-def _seconds(examined: ExaminedNetwork, observed: Observed, chosen: Ints) -> float:
-    """CPU seconds that answers to these positions take, from some of them."""
-    planes = examined.planes(take(observed.positions, chosen[:_PROBED]))
+def _seconds(examined: ExaminedNetwork, planes: Tensor) -> float:
+    """CPU seconds that answers to planes take, from some of them."""
     started = time.process_time()
-    examined.respond(planes)
-    return (time.process_time() - started) * len(chosen) / len(planes)
+    examined.respond(planes[:_PROBED])
+    return (time.process_time() - started) * len(planes) / len(planes[:_PROBED])
 
 
 def _other_plies(

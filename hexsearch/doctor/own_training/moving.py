@@ -24,20 +24,28 @@ def _flat(weights: Iterable[Tensor]) -> Tensor:
     return torch.cat(flat) if flat else torch.zeros(0)
 
 
-def _copies_of(network: nn.Module, weights: list[nn.Parameter]) -> list[list[Tensor]]:
-    """Weights of other networks of the same class, and lists and dicts of tensors like these."""
-    found = []
+def _held(each: object) -> list[Any]:
+    """The weights of a network, or what a list or dict holds now."""
+    if isinstance(each, nn.Module):
+        return list(each.parameters())
+    if isinstance(each, dict):
+        return list(each.values())
+    return list(each) if isinstance(each, list) else []
+
+
+def _copies_of(network: nn.Module) -> list[object]:
+    """Other networks of the same class, and lists and dicts of tensors like its weights."""
+    weights, found = list(network.parameters()), []
+    kinds = (type(network), list, dict, OrderedDict)
     for each in gc.get_objects():
-        held: list[Any] = []
-        if type(each) is type(network) and each is not network:
-            held = list(each.parameters())
-        elif type(each) in (list, dict, OrderedDict) and len(each) == len(weights):
-            held = list(each.values() if isinstance(each, dict) else each)
+        if type(each) not in kinds or each is network:  # a proxy may answer isinstance itself
+            continue
+        held = _held(each)
         if len(held) != len(weights) or not all(isinstance(tensor, Tensor) for tensor in held):
             continue
-        if all(one.shape == two.shape for one, two in zip(held, weights, strict=True)):
-            if not any(one is two for one, two in zip(held, weights, strict=True)):
-                found.append(held)
+        pairs = list(zip(held, weights, strict=True))
+        if all(a.shape == b.shape for a, b in pairs) and not any(a is b for a, b in pairs):
+            found.append(each)
     return found
 
 
@@ -51,7 +59,7 @@ class Averages:
     def __init__(self, after: int) -> None:
         self.shares: list[float] = []
         self._after, self._steps = after, 0
-        self._copies: list[tuple[Iterable[Tensor], nn.Module, Tensor]] = []  # and what they hold
+        self._copies: list[tuple[object, nn.Module, Tensor]] = []  # and what they hold
 
     def look(self, networks: Iterable[nn.Module]) -> None:
         """Before one step find copies of the networks, and before the next how they have moved."""
@@ -60,13 +68,13 @@ class Averages:
             return
         if self._steps == self._after:
             self._copies = [
-                (copy, network, _flat(copy))
+                (copy, network, _flat(_held(copy)))
                 for network in networks
-                for copy in _copies_of(network, list(network.parameters()))
+                for copy in _copies_of(network)
             ]
             return
         for copy, network, before in self._copies:
-            now, target = _flat(copy), _flat(network.parameters())
+            now, target = _flat(_held(copy)), _flat(network.parameters())
             if not len(now) == len(before) == len(target):
                 continue
             ahead = target - before

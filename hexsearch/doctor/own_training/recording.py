@@ -29,7 +29,7 @@ from torch.optim.optimizer import (
 from hexsearch.doctor.own_training.gradients import fit, gradients_of, has_gradient
 from hexsearch.doctor.own_training.moving import Moving
 from hexsearch.doctor.own_training.outputs import Graph, Output, hook_on, leaves_of, tensors_of
-from hexsearch.doctor.own_training.seen import Evaluations, SeenPass, SeenStep
+from hexsearch.doctor.own_training.seen import Enough, Evaluations, SeenPass, SeenStep
 from hexsearch.doctor.own_training.ways import factor_of, is_traced, made_by, scale_of, ways_to
 from hexsearch.doctor.own_training.where.lines import Lines
 
@@ -38,10 +38,6 @@ _LATER = 400  # steps more that are waited for a value, a policy or an evaluatio
 _PATIENCE = 15.0  # seconds that are waited for an evaluation
 _SECONDS = 90.0  # time after which it is ended
 _MOST = 40_000  # positions after which it is ended
-
-
-class _Enough(BaseException):
-    """Ends the user's function. No handler of `Exception` stops it."""
 
 
 class Recording:
@@ -271,7 +267,7 @@ class Recording:
 
     def _end(self) -> None:
         self.ended = True
-        raise _Enough
+        raise Enough
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -291,7 +287,7 @@ class Recording:
         torch.autograd.backward = seen
         try:
             yield
-        except _Enough:
+        except Enough:
             pass
         finally:
             self.evaluations.close(0, self.rows)

@@ -25,6 +25,10 @@ _OFF = 0.05  # share of a gradient that is another one
 _HALF = (torch.float16, torch.bfloat16)
 
 
+class Enough(BaseException):
+    """Ends the user's function. No handler of `Exception` stops it."""
+
+
 @dataclass
 class SeenPass:
     """One forward pass with a gradient.

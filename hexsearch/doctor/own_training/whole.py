@@ -29,7 +29,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from hexsearch.doctor.own_training.moving import Averages
 from hexsearch.doctor.own_training.outputs import tensors_of
 from hexsearch.doctor.own_training.running import GamesOfTraining, called
-from hexsearch.doctor.own_training.seen import SeenPass, rests
+from hexsearch.doctor.own_training.seen import Enough, SeenPass, rests
 from hexsearch.doctor.own_training.where.lines import Line
 from hexsearch.errors import PluginError
 
@@ -37,10 +37,6 @@ _FEW_GAMES = 16
 _SECONDS, _STEPS = 20.0, 3_000  # after which the function is ended
 _AVERAGED = 28  # step after which averages are looked for
 _LEAST = 20  # rows of an evaluation
-
-
-class _Enough(BaseException):
-    """Ends the user's function. No handler of `Exception` stops it."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +149,7 @@ class _Watcher:
                 stack.callback(handle.remove)
             try:
                 yield
-            except _Enough:
+            except Enough:
                 pass
 
     def end(self, returned: Any) -> None:
@@ -174,7 +170,7 @@ class _Watcher:
     def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         self._depth += 1
         if self._depth == 1 and time.monotonic() > self._until:
-            raise _Enough
+            raise Enough
 
     def _leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         self._depth = max(self._depth - 1, 0)
@@ -208,7 +204,7 @@ class _Watcher:
         self._steps += 1
         self._moment += 1
         if self._steps >= _STEPS:
-            raise _Enough
+            raise Enough
 
     def _keeping(self, sound: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(sound)

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hexsearch.doctor.checks.network.encoders import random_boards
 from hexsearch.doctor.checks.network.rows import CLOSE
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.general.norm_statistics import copied
 from hexsearch.doctor.networks import ExaminedNetwork
-from hexsearch.doctor.pipeline import SEED
 
 _ALONE = 8  # positions of a call
 
@@ -58,8 +58,7 @@ def _kept_by_stones(foreign: ForeignNetwork) -> Iterator[Finding]:
     first, second = copied(foreign.model), copied(foreign.model)
     if first is None or second is None:
         return
-    rng = np.random.default_rng(SEED)
-    boards = rng.integers(-1, 2, (_ALONE, foreign.size, foreign.size)).astype(np.int8)
+    boards = [board for board, _ in random_boards(foreign.size)]
     blue, red = (
         torch.from_numpy(np.stack([foreign.encoded(board, side) for board in boards])).float()
         for side in (-1, 1)
@@ -71,8 +70,8 @@ def _kept_by_stones(foreign: ForeignNetwork) -> Iterator[Finding]:
     ):
         yield Finding.error(
             "modes",
-            f"a copy of the network gives {_ALONE} boards with Red to move the values that it gave "
-            "them before with Blue to move; one that was not asked before gives others",
+            f"a copy of the network gives {len(boards)} boards with Red to move the values that it "
+            "gave them before with Blue to move; one that was not asked before gives others",
             "answers are kept (cached) under a key of the stones alone: a board that is asked "
             "about again for the other side to move gets the answer of the first one",
             "make the side to move part of the key",

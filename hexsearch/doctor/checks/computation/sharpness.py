@@ -12,7 +12,7 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 
 _NEEDED, _MOST = 500, 4_000  # positions with a next move
-_FACTORS = 2.0 ** (np.arange(-4, 17) / 4)  # of the logits
+_FACTORS = 2.0 ** (np.arange(17) / 4)  # of the logits, from 1 on
 _FLAT = 1.65  # factor from which on a policy is too flat
 _GAIN, _SURE = 0.08, 4.0  # nats that it must gain, also in standard errors
 
@@ -36,7 +36,7 @@ def check_sharpness(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     )
     means = losses.mean(axis=1)
     best = int(means.argmin())
-    gains = losses[int(np.flatnonzero(_FACTORS == 1.0)[0])] - losses[best]
+    gains = losses[0] - losses[best]
     noise = clustered_error(gains - gains.mean(), observed.evaluation.game[rows])
     if _FACTORS[best] < _FLAT or gains.mean() < max(_GAIN, _SURE * noise):
         return

@@ -18,6 +18,7 @@ from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 _POSITIONS = 16
 _MANY = 400  # tensors up to which each is tried
 _TOLD = 2
+_NAMES = ("weight", "bias")  # others may be weights of losses, which a network may hold as well
 
 
 def check_unread(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -39,7 +40,9 @@ def check_unread(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     read = {id(p): not _are_equal(before, _with(foreign, planes, p, rng)) for p in weights}
     unread: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name, module in network.named_modules():
-        own = {n: p for n, p in module.named_parameters(recurse=False) if id(p) in read}
+        own = {
+            n: p for n, p in module.named_parameters(recurse=False) if id(p) in read and n in _NAMES
+        }
         if not any(read[id(p)] for p in own.values()):
             continue
         for attribute, p in own.items():

@@ -32,7 +32,7 @@ _IMAGES: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
 def check_encoder(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """On random boards, which are asymmetrical."""
     foreign = needed(pipeline.foreign)
-    boards = _boards(foreign.size)
+    boards = random_boards(foreign.size)
     yield from _written(foreign, boards)
     made = [foreign.encoded(board, mover) for board, mover in boards]
     kept = [np.array(foreign.encoded(board, mover)) for board, mover in boards]
@@ -233,7 +233,7 @@ def _left_empty(planes: list[NDArray[Any]]) -> str:
     )
 
 
-def _boards(size: int) -> list[tuple[Board, int]]:
+def random_boards(size: int) -> list[tuple[Board, int]]:
     """Random boards with their side to move."""
     rng = np.random.default_rng(SEED)
     boards = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hexsearch.doctor.checks.own_training.stepping.steps import still_in_eval_mode
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.whole import WholeTraining
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -21,7 +22,10 @@ def check_whole(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     seen = own.whole
     if seen is None or len(seen.rates) == 0:
         return
-    yield from _modes(seen, own.recording.afterwards is not None)
+    before = seen.before
+    trained = before is not None and len(before.resting) < before.in_use
+    if trained and own.recording.afterwards is None:  # else the first steps have shown it
+        yield from still_in_eval_mode("whole training", seen.afterwards)
     yield from _reloaded(seen)
     yield from _rates(seen)
     yield from _averaged(seen)
@@ -36,23 +40,6 @@ def check_whole(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "step, or best weights that no later ones ever replace",
             "return the network that the optimiser trains, or copy its weights when they are best",
             root="returned",
-        )
-
-
-def _modes(seen: WholeTraining, is_known: bool) -> Iterator[Finding]:
-    before, after = seen.before, seen.afterwards
-    if is_known or before is None or after is None or not after.in_use:
-        return  # the first steps have shown it
-    if len(before.resting) < before.in_use and len(after.resting) == after.in_use:
-        yield Finding.error(
-            "whole training",
-            f"in the first step after an evaluation {', '.join(sorted(set(after.resting)))} is in "
-            "eval mode; before it they were in train mode",
-            "after an evaluation the network stays in eval mode (train() is not called again): "
-            "from then on dropout does nothing, and batch norms use statistics that are not "
-            "updated any more",
-            "call train() on the network after each evaluation",
-            root="train mode",
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.rows import Flags, Wanted
@@ -69,8 +68,7 @@ def _kinds(own: OwnTraining) -> Iterator[tuple[str, Flags, Flags]]:
 
 
 def _spread(wanted: Wanted, wrong: Flags, count: int) -> tuple[Flags, Flags]:
-    everywhere: tuple[NDArray[np.bool_], NDArray[np.bool_]]
-    everywhere = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
-    everywhere[0][wanted.rows] = wrong
-    everywhere[1][wanted.rows] = True
-    return everywhere
+    """The same flags for all rows, and which of these they are known for."""
+    is_wrong, known = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+    is_wrong[wanted.rows], known[wanted.rows] = wrong, True
+    return is_wrong, known

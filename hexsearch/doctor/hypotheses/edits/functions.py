@@ -81,17 +81,7 @@ def function_edits() -> Iterator[Edit]:
         "flip the last two dimensions: torch.flip(planes, dims=(-2, -1))",
         partial(_replacing, _flips()),
     )
-    for width in (2, 4, 8, 16, 32, 64):
-        for words, factor in (("divided", width**-0.5), ("multiplied", width**0.5)):
-            yield Edit(
-                "attention scores",
-                f"the scores of each attention {words} by the root of {width}",
-                "the scores of attention are scaled otherwise than in training (the root of the "
-                f"width of a head, left out or applied twice): the answers are right {words} by "
-                f"the root of {width}",
-                "scale queries times keys by the root of the width of a head, once",
-                partial(_replacing, _sharper(factor)),
-            )
+    yield from _score_edits()
     yield Edit(
         "masks",
         "no masks of cells or of attention",
@@ -110,6 +100,20 @@ def function_edits() -> Iterator[Edit]:
         partial(_replacing, {functional.pad: _other_side}),
     )
     yield from _order_edits()
+
+
+def _score_edits() -> Iterator[Edit]:
+    for width in (2, 4, 8, 16, 32, 64):
+        for words, factor in (("divided", width**-0.5), ("multiplied", width**0.5)):
+            yield Edit(
+                "attention scores",
+                f"the scores of each attention {words} by the root of {width}",
+                "the scores of attention are scaled otherwise than in training (the root of the "
+                f"width of a head, left out or applied twice): the answers are right {words} by "
+                f"the root of {width}",
+                "scale queries times keys by the root of the width of a head, once",
+                partial(_replacing, _sharper(factor)),
+            )
 
 
 def _order_edits() -> Iterator[Edit]:

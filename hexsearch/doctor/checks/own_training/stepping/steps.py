@@ -31,7 +31,7 @@ from hexsearch.doctor.checks.training.structure import settings_findings
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.gradients import is_sound
 from hexsearch.doctor.own_training.recording import Recording
-from hexsearch.doctor.own_training.seen import SeenStep
+from hexsearch.doctor.own_training.seen import SeenPass, SeenStep
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _OFF = 0.05  # share of a gradient that nothing explains
@@ -261,10 +261,19 @@ def _modes(recording: Recording) -> Iterator[Finding]:
             root="train mode",
         )
         return
-    after = recording.afterwards
+    yield from still_in_eval_mode("training modes", recording.afterwards)
+
+
+def still_in_eval_mode(check: str, after: SeenPass | None) -> Iterator[Finding]:
+    """Report norms and dropouts that an evaluation has left in eval mode.
+
+    Args:
+        check: name of the check in the finding.
+        after: the first pass of training after an evaluation; before it they were in train mode.
+    """
     if after is not None and after.in_use and len(after.resting) == after.in_use:
         yield Finding.error(
-            "training modes",
+            check,
             f"in the first step after an evaluation {', '.join(sorted(set(after.resting)))} is in "
             "eval mode; before it they were in train mode",
             "after an evaluation the network stays in eval mode (train() is not called again): "
