@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -285,6 +286,13 @@ def test_files_are_written_aside_and_read_back(
         Path("other.txt").write_text("new")
         with pytest.raises(FileExistsError):
             open("log.txt", "x")
+        torch.save({"weights": torch.full((2,), 2.0)}, "new.tmp")
+        assert Path("new.tmp").stat().st_size > 0 and not Path("none.txt").exists()
+        os.replace("new.tmp", "best.pt")
+        assert not Path("new.tmp").exists()
+        assert torch.load("best.pt", weights_only=True)["weights"].sum() == 4
+        Path("other.txt").unlink()
+        assert not Path("other.txt").exists()
         memory = io.BytesIO()
         torch.save(torch.ones(1), memory)
         assert memory.getvalue()
