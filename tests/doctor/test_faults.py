@@ -12,7 +12,7 @@ from hexsearch.doctor.examine import examine
 from hexsearch.doctor.registry import TRAINING
 from tests.doctor import injections_of_data as data
 from tests.doctor import injections_of_training as training
-from tests.doctor.conftest import Detected, every_second, pipeline, quick, tiny
+from tests.doctor.conftest import Detected, pipeline, quick, tiny
 from tests.doctor.slips import Inject, Patch, nothing
 
 PLUGINS = "tests.doctor.plugins"
@@ -151,7 +151,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize("fault", every_second(FAULTS))
+@pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_is_named_with_its_cause(
     fault: Fault,
     archive: GameArchive,
