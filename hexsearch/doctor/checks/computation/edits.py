@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 _NEEDED = 256  # positions of the second halves of games that are needed
 _TRIED, _FEWEST, _CONFIRMED = 256, 64, 1024  # positions of a trial and of what confirms it
+_PROBED = 4  # positions that show whether an edit changes anything
 _SECONDS, _LONGEST = 15.0, 60.0  # wanted for all edits together, and after which no more is tried
 _GAIN, _SURE = 0.008, 3.5  # what an edit must gain, also in standard errors
 # The same as a share, where the loss falls to so many times that of a table of shortest paths, and
@@ -72,7 +74,8 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
     chosen = np.random.default_rng(SEED).permutation(late)[: _TRIED + _CONFIRMED]
     tried = min(_TRIED, len(chosen) // 3)
-    edits = list(all_edits(network, foreign.planes(take(observed.positions, chosen[:tried]))))
+    planes = foreign.planes(take(observed.positions, chosen[:tried]))
+    edits = list(_effective(all_edits(network, planes), tried_on, planes[:_PROBED]))
     confirming = np.sort(chosen[tried:])
     game, confirm, own = evaluation.game[confirming], losses_on(confirming), None
     for kind, edit, tale in _best(edits, losses_on, chosen[:tried]):
@@ -102,6 +105,19 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 root="computation",
             )
             return
+
+
+def _effective(edits: Iterator[Edit], tried_on: ForeignNetwork, planes: Tensor) -> Iterator[Edit]:
+    """The edits that change an answer, of those that the network can compute with."""
+    policy, value = tried_on.respond(planes)
+    for edit in edits:
+        try:
+            with edit.made():
+                changed = tried_on.respond(planes)
+        except Exception:  # as in _tried
+            continue
+        if not (torch.equal(changed[0], policy) and torch.equal(changed[1], value)):
+            yield edit
 
 
 def _of_value(own: Floats, other: Floats, game: Rows, table: float) -> tuple[Severity, str] | None:

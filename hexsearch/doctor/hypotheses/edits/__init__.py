@@ -11,8 +11,10 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
+from hexsearch.doctor.hypotheses.edits.activations import activation_edits
 from hexsearch.doctor.hypotheses.edits.edit import Edit
 from hexsearch.doctor.hypotheses.edits.functions import function_edits
+from hexsearch.doctor.hypotheses.edits.inner import inner_edits
 from hexsearch.doctor.hypotheses.edits.modules import module_edits
 from hexsearch.doctor.hypotheses.edits.norms import norm_edits
 from hexsearch.doctor.hypotheses.edits.orders import order_edits
@@ -20,6 +22,7 @@ from hexsearch.doctor.hypotheses.edits.outputs import output_edits
 from hexsearch.doctor.hypotheses.edits.parts import part_edits
 from hexsearch.doctor.hypotheses.edits.planes import plane_edits
 from hexsearch.doctor.hypotheses.edits.siblings import sibling_edits
+from hexsearch.doctor.hypotheses.edits.skips import skip_edits
 from hexsearch.doctor.hypotheses.edits.weights import weight_edits
 
 
@@ -34,15 +37,22 @@ def all_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
         part_edits(network),
         sibling_edits(network),
         module_edits(network),
+        activation_edits(network, planes),
+        skip_edits(network, planes),
         function_edits(),
         output_edits(network),
+        inner_edits(network, planes),
     ):
         yield from _possible(edits)
 
 
 def _possible(edits: Iterator[Edit]) -> Iterator[Edit]:
-    """The edits up to a module that only looks like one of torch (its weight may be a method)."""
+    """The edits up to one that a user's network breaks.
+
+    A module may only look like one of torch (its weight is a method), and a call of few planes may
+    fail.
+    """
     try:
         yield from edits
-    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
+    except Exception:  # whatever it is, it is not what is wrong
         return

@@ -9,6 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+Function = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -65,3 +69,28 @@ def having(modules: Sequence[nn.Module], **attributes: Any) -> Iterator[None]:
         for module, values in zip(modules, kept, strict=True):
             for name, value in values.items():
                 setattr(module, name, value)
+
+
+class _Replaced(TorchFunctionMode):
+    """Calls other functions in place of some."""
+
+    def __init__(self, table: Mapping[Function, Function]) -> None:
+        super().__init__()
+        self._table = table
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self._table.get(func, func)(*args, **(kwargs or {}))
+
+
+@contextmanager
+def replacing(table: Mapping[Function, Function]) -> Iterator[None]:
+    """Let other functions be called in place of some of torch."""
+    with _Replaced(table):
+        yield
+
+
+def named_functions(names: tuple[str, ...]) -> list[Function]:
+    """The functions of these names in torch, torch.nn.functional and Tensor."""
+    rooms = (torch, functional, Tensor)
+    found = [getattr(room, name) for room in rooms for name in names if hasattr(room, name)]
+    return list(dict.fromkeys(found))

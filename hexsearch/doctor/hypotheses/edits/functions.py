@@ -1,9 +1,8 @@
-"""Edits of the functions that a network calls: activations, poolings, and orders of parts."""
+"""Edits of the functions that a network calls: poolings, softmax, masks, and orders of parts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import permutations
 from typing import Any
@@ -11,67 +10,28 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
-from hexsearch.doctor.hypotheses.edits.edit import Edit
+from hexsearch.doctor.hypotheses.edits.edit import Edit, named_functions, replacing
 
 Function = Callable[..., Any]
-_NARROW = 4  # numbers of a position up to which a tensor is an answer, and no hidden feature
-
-_CALLED: dict[str, tuple[str, ...]] = {
-    "relu": ("relu", "relu_"),
-    "relu6": ("relu6", "hardtanh", "hardtanh_"),
-    "leaky_relu": ("leaky_relu", "leaky_relu_"),
-    "elu": ("elu", "elu_"),
-    "selu": ("selu", "selu_"),
-    "gelu": ("gelu",),
-    "silu": ("silu",),
-    "mish": ("mish",),
-    "softplus": ("softplus",),
-    "hardswish": ("hardswish",),
-    "tanh": ("tanh", "tanh_"),
-}
-_ACTIVATIONS: dict[str, Function] = {
-    "relu": functional.relu,
-    "relu6": functional.relu6,
-    "leaky_relu (0.01)": functional.leaky_relu,
-    "leaky_relu (0.1)": partial(functional.leaky_relu, negative_slope=0.1),
-    "leaky_relu (0.3)": partial(functional.leaky_relu, negative_slope=0.3),
-    "elu": functional.elu,
-    "selu": functional.selu,
-    "gelu": functional.gelu,
-    "silu": functional.silu,
-    "mish": functional.mish,
-    "softplus": functional.softplus,
-    "tanh": torch.tanh,
-    "identity (no activation)": lambda x: x,
-}
 
 
 def function_edits() -> Iterator[Edit]:
-    """Other activations, poolings, axes of softmax, and parts in other orders."""
-    for name, function in _ACTIVATIONS.items():
-        yield Edit(
-            "activation",
-            f"{name} as the activation",
-            f"the activation is another one than in training: the weights were trained with {name}",
-            "call the activation of the training run, which a state dict does not hold",
-            partial(_replacing, _activations(function)),
-        )
+    """Other poolings, axes and scores of softmax, masks, and parts in other orders."""
     for words, wrong, table in _poolings():
         yield Edit(
             "pooling",
             words,
             f"the pooling over the board is another one than in training: {wrong}",
             "pool as in training",
-            partial(_replacing, table),
+            partial(replacing, table),
         )
     yield Edit(
         "softmax",
         "each softmax over the axis before the last",
         "a softmax inside the network runs over another axis than in training (its `dim`)",
         "give the softmax the axis of training",
-        partial(_replacing, _softmaxes()),
+        partial(replacing, _softmaxes()),
     )
     yield Edit(
         "flips",
@@ -79,7 +39,7 @@ def function_edits() -> Iterator[Edit]:
         "boards are flipped over the wrong dimensions (fliplr and flipud take dimensions 1 and 0, "
         "which are the planes and the batch): the planes come in reverse order",
         "flip the last two dimensions: torch.flip(planes, dims=(-2, -1))",
-        partial(_replacing, _flips()),
+        partial(replacing, _flips()),
     )
     yield from _score_edits()
     yield Edit(
@@ -88,7 +48,7 @@ def function_edits() -> Iterator[Edit]:
         "a mask hides cells or tokens that training saw (a causal mask, a mask of padding, or one "
         "that is inverted)",
         "mask as in training; a board has no order, so no causal mask",
-        partial(_replacing, _unmasked()),
+        partial(replacing, _unmasked()),
     )
     yield Edit(
         "side of padding",
@@ -97,7 +57,7 @@ def function_edits() -> Iterator[Edit]:
         "below, on the left or on the right), so that features lie elsewhere by a cell: kernels "
         "with an even size are padded below and on the right by Keras",
         "pad on the side of the training run",
-        partial(_replacing, {functional.pad: _other_side}),
+        partial(replacing, {functional.pad: _other_side}),
     )
     yield from _order_edits()
 
@@ -112,7 +72,7 @@ def _score_edits() -> Iterator[Edit]:
                 f"width of a head, left out or applied twice): the answers are right {words} by "
                 f"the root of {width}",
                 "scale queries times keys by the root of the width of a head, once",
-                partial(_replacing, _sharper(factor)),
+                partial(replacing, _sharper(factor)),
             )
 
 
@@ -131,46 +91,12 @@ def _order_edits() -> Iterator[Edit]:
                     f"the {count} parts of each tensor that is {verb} in the order {told}",
                     cause.format(verb),
                     "read the parts in the order in which training wrote them",
-                    partial(_replacing, table),
+                    partial(replacing, table),
                 )
 
 
-class _Replaced(TorchFunctionMode):
-    """Calls other functions in place of some."""
-
-    def __init__(self, table: Mapping[Function, Function]) -> None:
-        super().__init__()
-        self._table = table
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return self._table.get(func, func)(*args, **(kwargs or {}))
-
-
-@contextmanager
-def _replacing(table: Mapping[Function, Function]) -> Iterator[None]:
-    with _Replaced(table):
-        yield
-
-
-def _named(names: tuple[str, ...]) -> list[Function]:
-    """The functions of these names in torch, torch.nn.functional and Tensor."""
-    rooms = (torch, functional, Tensor)
-    found = [getattr(room, name) for room in rooms for name in names if hasattr(room, name)]
-    return list(dict.fromkeys(found))
-
-
-def _activations(function: Function) -> dict[Function, Function]:
-    def other(original: Function, x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        if x.ndim < 2 or x[0].numel() <= _NARROW:
-            return original(x, *args, **kwargs)
-        return function(x)
-
-    called = [each for names in _CALLED.values() for each in _named(names)]
-    return {each: partial(other, each) for each in called}
-
-
 def _poolings() -> Iterator[tuple[str, str, dict[Function, Function]]]:
-    means, maxima = _named(("mean",)), _named(("amax",))
+    means, maxima = named_functions(("mean",)), named_functions(("amax",))
     average, largest = functional.adaptive_avg_pool2d, functional.adaptive_max_pool2d
 
     def over(original: Function, replaced: Function, x: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -203,7 +129,7 @@ def _softmaxes() -> dict[Function, Function]:
             return original(x, *args, **kwargs)
         return torch.softmax(x, -2 if dim in (-1, x.ndim - 1) else -1)
 
-    return {each: partial(other, each) for each in _named(("softmax",))}
+    return {each: partial(other, each) for each in named_functions(("softmax",))}
 
 
 def _flips() -> dict[Function, Function]:
@@ -223,7 +149,9 @@ def _flips() -> dict[Function, Function]:
         return original(x, places)
 
     kinds = {"fliplr": over(3), "flipud": over(2), "flip": flipped}
-    return {each: partial(by, each) for name, by in kinds.items() for each in _named((name,))}
+    return {
+        each: partial(by, each) for name, by in kinds.items() for each in named_functions((name,))
+    }
 
 
 def _sharper(factor: float) -> dict[Function, Function]:
@@ -237,7 +165,9 @@ def _sharper(factor: float) -> dict[Function, Function]:
     def scaled(q: Tensor, *args: Any, **kwargs: Any) -> Any:
         return attention(q * factor, *args, **kwargs)
 
-    return {each: partial(other, each) for each in _named(("softmax",))} | {attention: scaled}
+    return {each: partial(other, each) for each in named_functions(("softmax",))} | {
+        attention: scaled
+    }
 
 
 def _unmasked() -> dict[Function, Function]:
@@ -255,7 +185,9 @@ def _unmasked() -> dict[Function, Function]:
     def filled(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return x
 
-    table: dict[Function, Function] = dict.fromkeys(_named(("masked_fill", "masked_fill_")), filled)
+    table: dict[Function, Function] = dict.fromkeys(
+        named_functions(("masked_fill", "masked_fill_")), filled
+    )
     return table | {attention: alone, whole: without}
 
 
@@ -274,7 +206,7 @@ def _splits(order: tuple[int, ...]) -> dict[Function, Function]:
         parts = original(*args, **kwargs)
         return tuple(parts[place] for place in order) if len(parts) == len(order) else parts
 
-    called = _named(("chunk", "split", "unbind", "tensor_split"))
+    called = named_functions(("chunk", "split", "unbind", "tensor_split"))
     return {each: partial(other, each) for each in called}
 
 
@@ -284,4 +216,4 @@ def _joins(order: tuple[int, ...]) -> dict[Function, Function]:
             tensors = [tensors[place] for place in order]
         return original(tensors, *args, **kwargs)
 
-    return {each: partial(other, each) for each in _named(("cat", "concat", "stack"))}
+    return {each: partial(other, each) for each in named_functions(("cat", "concat", "stack"))}

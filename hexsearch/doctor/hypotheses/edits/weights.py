@@ -100,6 +100,19 @@ def _positions(network: nn.Module, size: int) -> Iterator[Edit]:
     of_cells = [(t, d) for t in held for d in range(t.ndim) if t.shape[d] == size**2]
     of_boards = [t for t in held if t.ndim >= 2 and t.shape[-2:] == (size, size)]
     of_boards = [t for t in of_boards if size > 3]  # kernels of that size are tried above
+    # One number more than cells belongs to a token that is no cell.
+    listed = [(t, d) for t in held for d in range(t.ndim) if t.shape[d] in (size**2, size**2 + 1)]
+    listed = [(t, d) for t, d in listed if t.numel() > t.shape[d]]
+    for words, step in (("one cell later", 1), ("one cell earlier", -1)) if listed else ():
+        rolled = {t: t.detach().roll(step, d) for t, d in listed}
+        yield Edit(
+            "cells",
+            f"the numbers that belong to single cells (positions) {words}",
+            "numbers that belong to single cells (an embedding of positions) are read from the "
+            f"wrong offset: {words} the answers are right (a token before the cells, or none)",
+            "add each cell's own embedding to it, and count from where training counted",
+            partial(holding, rolled),
+        )
     for words, change in _TURNS:
         values = {t: change(t.detach()) for t in of_boards}
         for tensor, axis in of_cells:

@@ -14,17 +14,18 @@ _VALUES = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 255.0)  # that are tried f
 _SCALES = 16  # scales from 1/256 to 256 are tried on a plane of many numbers, by 4th roots of 2
 
 
-def all_changes(planes: Tensor, red: Tensor) -> Iterator[tuple[str, Change]]:
+def all_changes(planes: Tensor, red: Tensor | None = None) -> Iterator[tuple[str, Change]]:
     """All transformations with their names.
 
     Args:
         planes: [P, C, N, N] planes of the positions that they are tried on.
-        red: [P] whether Red is to move.
+        red: [P] whether Red is to move; without it none that depends on the side to move.
     """
     yield from _changes(planes)
     yield from _recoloured(planes)
     yield from _of_values(planes)
-    yield from _by_side(planes, red)
+    if red is not None:
+        yield from _by_side(planes, red)
 
 
 def scaled(factor: float) -> Change:

@@ -1,0 +1,149 @@
+"""Networks inside a network: their own answers, without what the code round them does.
+
+People wrap a network for inference: planes are scaled, turned or kept, answers of several boards or
+networks are averaged, masked and turned back. Where the network inside answers better by itself,
+the wrapping is wrong. What it does is told from the calls of the network inside: how many there
+are, and of which planes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hexsearch.doctor.hypotheses.edits.edit import Edit
+from hexsearch.doctor.hypotheses.general.plane_changes import all_changes
+
+_CLOSE = 1e-5
+_HALF_TURN = "given a half turn"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a network inside: its planes [B, C, N, N], policy [B, cells] and value [B, K]."""
+
+    planes: Tensor
+    policy: Tensor
+    value: Tensor
+
+
+def inner_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
+    """The answers of each network inside, to the planes as they are given.
+
+    Args:
+        planes: [P, C, N, N] as the encoder gives them.
+    """
+    outer = type(network).__name__
+    for name, calls in inner_calls(network, planes).items():
+        inner = network.get_submodule(name)
+        yield Edit(
+            "wrapping",
+            f"what {name} ({type(inner).__name__}) answers by itself to the planes of encode()",
+            f"what {outer}.forward() does round {name} spoils the answers of {name}, which are "
+            f"right by themselves: {told(calls, planes)}",
+            f"compare the answers of {outer} with those of {name} for one position, and give it "
+            "planes, and read its answers, as training did",
+            partial(_instead, network, inner),
+        )
+
+
+def inner_calls(network: nn.Module, planes: Tensor) -> dict[str, list[Call]]:
+    """Calls of the outermost modules inside that return a policy and a value, by name."""
+    cells, found = planes.shape[-1] ** 2, defaultdict(list)
+    open_: list[str] = []
+
+    def begin(module: nn.Module, inputs: Any, name: str) -> None:
+        open_.append(name)
+
+    def end(module: nn.Module, inputs: Any, output: Any, name: str) -> None:
+        open_.pop()
+        call = _call(inputs, output, cells)
+        if call is not None and not any(other in found for other in open_):
+            found[name].append(call)
+
+    handles = []
+    for name, module in network.named_modules():
+        if name:
+            handles.append(module.register_forward_pre_hook(partial(begin, name=name)))
+            handles.append(module.register_forward_hook(partial(end, name=name)))
+    try:
+        with torch.no_grad():
+            network(planes.clone())
+    finally:
+        for handle in handles:
+            handle.remove()
+    outermost = [n for n in found if not any(n.startswith(f"{other}.") for other in found)]
+    return {name: found[name] for name in outermost}
+
+
+def _call(inputs: Any, output: Any, cells: int) -> Call | None:
+    """The call of a module, if it is a whole network's."""
+    planes = inputs[0] if inputs else None
+    if isinstance(output, Mapping) and {"policy", "value"} <= set(output):
+        output = (output["policy"], output["value"])
+    if not isinstance(planes, Tensor) or planes.ndim != 4:
+        return None
+    if not isinstance(output, tuple | list) or len(output) < 2:
+        return None
+    policy, value = output[:2]
+    if not isinstance(policy, Tensor) or not isinstance(value, Tensor) or not len(planes):
+        return None
+    count = len(planes)
+    if policy.shape[:1] != (count,) or value.shape[:1] != (count,):
+        return None
+    if policy.numel() // count < cells or value.numel() // count >= cells:
+        return None
+    return Call(planes.detach().clone(), policy.detach().flatten(1), value.detach().flatten(1))
+
+
+def told(calls: list[Call], planes: Tensor) -> str:
+    """How often, and with which planes, a network inside is called."""
+    changes = [_change(call.planes, planes) for call in calls]
+    counted = Counter(changes)
+    times = "once" if len(calls) == 1 else f"{len(calls)} times"
+    parts = [
+        change if count == 1 else f"{change} ({count} times)" for change, count in counted.items()
+    ]
+    return f"it is called {times}, with {', '.join(parts)}"
+
+
+def _change(given: Tensor, planes: Tensor) -> str:
+    """What the planes of a call are, from those of encode()."""
+    if given.shape[1:] == planes.shape[1:] and len(given) > len(planes):
+        return f"{len(given) / len(planes):.3g} boards for each position"
+    if given.shape != planes.shape:
+        return f"planes {list(given.shape)} made from {list(planes.shape)}"
+    given = given.to(planes.dtype)
+    if torch.allclose(given, planes, atol=_CLOSE):
+        return "the planes as they are"
+    if torch.allclose(given, planes.flip(2, 3), atol=_CLOSE):
+        return f"the board {_HALF_TURN}"
+    for name, change in all_changes(planes):
+        if torch.allclose(change(planes), given, atol=_CLOSE):
+            return name
+    other = (given - planes).abs().amax(dim=(0, 2, 3)) > _CLOSE
+    places = [str(place) for place in torch.nonzero(other).flatten().tolist()]
+    rows = (given - planes).abs().flatten(1).amax(dim=1) > _CLOSE
+    of = "" if rows.all() else f" in {int(rows.sum())} of {len(rows)} positions"
+    return f"other numbers on plane{'s' if len(places) > 1 else ''} {', '.join(places)}{of}"
+
+
+@contextmanager
+def _instead(network: nn.Module, inner: nn.Module) -> Iterator[None]:
+    """Let the network give the answers of a part of it."""
+    own = network.__dict__.get("forward")
+    network.__dict__["forward"] = inner.forward
+    try:
+        yield
+    finally:
+        if own is None:
+            del network.__dict__["forward"]
+        else:
+            network.__dict__["forward"] = own

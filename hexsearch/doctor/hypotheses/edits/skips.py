@@ -1,0 +1,88 @@
+"""Edits of the sums round blocks: an input that is added, or not added, to what a block gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hexsearch.doctor.hypotheses.edits.activations import parts_by_role
+from hexsearch.doctor.hypotheses.edits.edit import Edit
+
+_WAYS = (
+    (
+        1.0,
+        "the input of {} added to its output",
+        "the sum round {} is left out: training added its input to its output (a skip connection)",
+    ),
+    (
+        -1.0,
+        "the input of {} taken off its output",
+        "the input of {} is added to its output once more than in training",
+    ),
+)
+
+
+def skip_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
+    """Each kind of part whose output has the shape of its input, with its input added or less it.
+
+    Args:
+        planes: [P, C, N, N] as the encoder gives them.
+    """
+    roles = parts_by_role(network)
+    alike = _keeping_shape(network, planes, roles)
+    for role in alike:
+        for sign, words, cause in _WAYS:
+            yield Edit(
+                "sums",
+                words.format(role),
+                cause.format(role),
+                "add up what training added up: the input of each block once",
+                partial(_adding, roles[role], sign),
+            )
+
+
+def _keeping_shape(
+    network: nn.Module, planes: Tensor, roles: dict[str, list[nn.Module]]
+) -> list[str]:
+    """The roles of parts with parameters that give tensors of the shape that they get."""
+    kept: set[str] = set()
+
+    def note(module: nn.Module, inputs: Any, output: Any, role: str) -> None:
+        given = inputs[0] if inputs else None
+        if isinstance(given, Tensor) and isinstance(output, Tensor) and given.ndim > 1:
+            kept.update({role} if given.shape == output.shape else ())
+
+    handles = [
+        module.register_forward_hook(partial(note, role=role))
+        for role, modules in roles.items()
+        for module in modules[:1]
+        if any(True for _ in module.parameters())
+    ]
+    try:
+        with torch.no_grad():
+            network(planes[:2])
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [role for role in roles if role in kept]
+
+
+@contextmanager
+def _adding(modules: list[nn.Module], sign: float) -> Iterator[None]:
+    def add(module: nn.Module, inputs: Any, output: Any) -> Any:
+        given = inputs[0] if inputs else None
+        if not isinstance(given, Tensor) or not isinstance(output, Tensor):
+            return output
+        return output + sign * given if given.shape == output.shape else output
+
+    handles = [each.register_forward_hook(add) for each in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,167 @@
+"""Code round a network, sums and activations that training did not have, or had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from types import MethodType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hexsearch.data.archive import GameArchive
+from hexsearch.doctor.checks.computation.edits import check_edits
+from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.edits import all_edits
+from hexsearch.doctor.hypotheses.edits.inner import inner_calls, told
+from hexsearch.doctor.pipeline import ExaminedPipeline
+from tests.doctor.conftest import SIZE
+from tests.doctor.outside import Trained
+from tests.doctor.outside_networks import SOUND, Tower
+
+ALPHAZERO = SOUND["AlphaZero's tower"]
+
+
+@pytest.fixture(scope="module")
+def trained(archive: GameArchive) -> Trained:
+    return ALPHAZERO.trained(archive, SIZE)
+
+
+def _findings(archive: GameArchive, script: Trained, network: nn.Module) -> list[Finding]:
+    network.win_prob_red = script.network.win_prob_red
+    foreign = ForeignNetwork(network, script.encode, SIZE)
+    return list(check_edits(ExaminedPipeline(label="foreign", archive=archive, foreign=foreign)))
+
+
+class _Wrapped(nn.Module):
+    """A network whose planes and answers other code changes."""
+
+    def __init__(self, net: nn.Module, answer: Callable[[nn.Module, Tensor], Any]) -> None:
+        super().__init__()
+        self.net, self.answer = net, answer
+
+    def forward(self, planes: Tensor) -> Any:
+        return self.answer(self.net, planes)
+
+
+def _averaged(net: nn.Module, planes: Tensor, turned_back: bool) -> tuple[Tensor, Tensor]:
+    """The mean over a board and its half turn."""
+    policy, value = net(planes)
+    other, second = net(planes.flip(2, 3))
+    other = other.flip(1) if turned_back else other
+    return (policy + other) / 2, (value + second) / 2
+
+
+def _of_other_side(net: nn.Module, planes: Tensor) -> Any:
+    return net(planes.flip(1))
+
+
+WRAPPINGS: dict[str, tuple[Callable[[nn.Module, Tensor], Any], str]] = {
+    "not turned back": (
+        lambda net, planes: _averaged(net, planes, False),
+        "called 2 times, with the planes as they are, the board given a half turn",
+    ),
+    "mirrored": (
+        lambda net, planes: net(planes.flip(3)),
+        "called once, with the board left and right exchanged",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRAPPINGS)
+def test_code_that_spoils_a_sound_network_is_named(
+    name: str, archive: GameArchive, trained: Trained
+) -> None:
+    answer, words = WRAPPINGS[name]
+    (finding,) = _findings(archive, trained, _Wrapped(deepcopy(trained.network), answer))
+    assert "does round net spoils" in finding.cause or "mirrored" in finding.cause, finding
+    planes = torch.from_numpy(torch.zeros(2, 2, SIZE, SIZE).numpy())
+    planes[0, 0, 1, 2] = planes[1, 1, 4, 0] = 1.0
+    calls = inner_calls(_Wrapped(deepcopy(trained.network), answer), planes)
+    assert list(calls) == ["net"] and words in told(calls["net"], planes)
+
+
+def test_sound_code_round_a_network_is_no_finding(archive: GameArchive, trained: Trained) -> None:
+    wrapped = _Wrapped(deepcopy(trained.network), lambda net, p: _averaged(net, p, True))
+    assert not _findings(archive, trained, wrapped)
+
+
+def _without_sum(block: Any, x: Tensor) -> Tensor:
+    inner = functional.relu(block.norm1(block.conv1(x)))
+    return functional.relu(block.norm2(block.conv2(inner)))
+
+
+def _twice_active(tower: Any, planes: Tensor) -> tuple[Tensor, Tensor]:
+    features = tower.blocks(tower.stem(planes))
+    value = functional.relu(tower.value_norm(tower.value_conv(features))).flatten(1)
+    value = tower.value_fc2(functional.relu(tower.value_fc1(value)))
+    return tower.policy(features).flatten(1), value.tanh()
+
+
+def _active_policy(tower: Any, planes: Tensor) -> tuple[Tensor, Tensor]:
+    features = tower.blocks(functional.relu(tower.stem(planes)))
+    value = tower.value_norm(functional.leaky_relu(tower.value_conv(features), 0.5)).flatten(1)
+    value = tower.value_fc2(functional.relu(tower.value_fc1(value)))
+    return tower.policy(features).flatten(1), value.tanh()
+
+
+def _sample() -> tuple[Tower, Tensor]:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Tower(SIZE).eval()
+    planes = torch.randn(4, 2, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    return network, planes
+
+
+def test_an_activation_that_is_left_out_is_put_back() -> None:
+    network, planes = _sample()
+    right = network(planes)[1]
+    network.forward = MethodType(_twice_active, network)  # type: ignore[method-assign]
+    (edit,) = [each for each in all_edits(network, planes) if each.words == "a relu after stem"]
+    assert not torch.allclose(network(planes)[1], right)
+    with edit.made():
+        assert torch.equal(network(planes)[1], right)
+
+
+def test_an_activation_too_many_is_taken_out_by_its_line() -> None:
+    network, planes = _sample()
+    network.forward = MethodType(_active_policy, network)  # type: ignore[method-assign]
+    wrong = network(planes)[1]
+    (edit,) = [each for each in all_edits(network, planes) if "leaky_relu in" in each.words]
+    assert "tower.value_norm(functional.leaky_relu" in edit.words
+    with edit.made():
+        assert not torch.allclose(network(planes)[1], wrong)
+    assert torch.equal(network(planes)[1], wrong)
+
+
+def test_a_sum_that_is_left_out_is_put_back() -> None:
+    network, planes = _sample()
+    block = network.blocks[0]
+    with torch.no_grad():
+        features = functional.relu(network.stem(planes))
+        plain = block(features)
+        block.forward = MethodType(  # type: ignore[method-assign]
+            lambda self, x: self.norm2(self.conv2(functional.relu(self.norm1(self.conv1(x))))),
+            block,
+        )
+        words = "the input of blocks.* added to its output"
+        (edit,) = [each for each in all_edits(network, planes) if each.words == words]
+        with edit.made():
+            assert torch.allclose(functional.relu(block(features)), plain, atol=1e-6)
+
+
+def test_features_are_not_cut_off() -> None:
+    network, planes = _sample()
+    right = network(planes)[1]
+    own = network.blocks.forward
+    cut = nn.Sequential(*network.blocks)
+    cut.forward = lambda x: torch.clamp(own(x), 0.0, 0.1)  # type: ignore[method-assign]
+    network.blocks = cut
+    (edit,) = [each for each in all_edits(network, planes) if each.family == "bounds"]
+    assert not torch.allclose(network(planes)[1], right)
+    with edit.made():
+        assert torch.allclose(network(planes)[1], right, atol=1e-6)
