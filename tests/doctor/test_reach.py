@@ -14,7 +14,10 @@ from torch import Tensor, nn
 from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.doctor.checks.board_sizes import size_findings
-from hexsearch.doctor.checks.computation.loaded_weights import check_loaded_weights
+from hexsearch.doctor.checks.computation.loaded_weights import (
+    _without_biases,
+    check_loaded_weights,
+)
 from hexsearch.doctor.checks.data.auxiliary import check_auxiliary
 from hexsearch.doctor.checks.data.columns import check_finished
 from hexsearch.doctor.checks.network.encoders import check_encoder
@@ -254,3 +257,18 @@ def test_a_model_that_looks_stones_up_is_not_given_other_numbers(archive: GameAr
     given.__dict__["observed"] = observe(network, archive, np.arange(60), StagesConfig(), 0)
     assert not list(check_linear_answers(given))
     assert not [f for f in check_encoder(given) if "finished" in f.cause]
+
+
+def test_lost_signs_and_biases_are_named() -> None:
+    (signs,) = _loaded_weights(torch.abs)
+    assert "absolute values were saved or loaded" in signs
+    fused = nn.Sequential(*(nn.Conv2d(8, 8, 3, bias=False) for _ in range(3)))
+    found = _without_biases(fused)
+    assert found is not None and "no norm follows them" in found[0]
+    assert _without_biases(nn.Sequential(fused, nn.BatchNorm2d(8))) is None
+    biased = nn.Sequential(*(nn.Conv2d(8, 8, 3) for _ in range(3)), nn.Linear(8, 8))
+    assert _without_biases(biased) is None
+    for layer in biased[:3]:
+        nn.init.zeros_(layer.bias)
+    found = _without_biases(biased)
+    assert found is not None and "the biases of 3 of 3 convolutions" in found[0]

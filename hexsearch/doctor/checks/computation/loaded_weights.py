@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.general.initial_weights import (
@@ -40,6 +41,8 @@ def check_loaded_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         _too_long(network) if is_poor else None,
         _equal_lengths(layers),
         _zeros(layers, is_poor),
+        _one_sign(layers),
+        _without_biases(network),
     ):
         if finding is not None:
             evidence, cause, remedy = finding
@@ -115,6 +118,47 @@ def _equal_lengths(layers: dict[str, Tensor]) -> tuple[str, str, str] | None:
         "load both parts of a weight normalisation, or remove it before saving "
         "(remove_parametrizations); if weights have length 1 on purpose, all is well",
     )
+
+
+def _one_sign(layers: dict[str, Tensor]) -> tuple[str, str, str] | None:
+    """Weights of several layers of which none is negative."""
+    positive = [name for name, rows in layers.items() if float(rows.min()) >= 0.0]
+    if len(positive) < max(_LAYERS, len(layers) // 2):
+        return None
+    return (
+        f"no weight is negative in {len(positive)} of {len(layers)} layers, such as {positive[0]}",
+        "the signs of the weights are lost: their absolute values were saved or loaded (a pruning "
+        "or a quantisation that went on with the sizes that it had compared)",
+        "compare sizes, and keep the weights themselves with their signs",
+    )
+
+
+def _without_biases(network: nn.Module) -> tuple[str, str, str] | None:
+    """Convolutions without biases where no norm shifts what they give, or whose biases are 0."""
+    modules = list(network.modules())
+    convolutions = [m for m in modules if isinstance(m, _ConvNd) and m.out_channels >= _ROWS]
+    if len(convolutions) < _LAYERS:
+        return None
+    others = [m.bias for m in modules if isinstance(m, nn.Linear) and m.bias is not None]
+    zero = [m for m in convolutions if m.bias is not None and not bool(m.bias.any())]
+    if len(zero) > len(convolutions) // 2 and any(bool(bias.any()) for bias in others):
+        evidence = f"the biases of {len(zero)} of {len(convolutions)} convolutions are exactly 0"
+    elif all(m.bias is None for m in convolutions) and not any(_is_norm(m) for m in modules):
+        evidence = f"{len(convolutions)} convolutions have no bias, and no norm follows them"
+    else:
+        return None
+    return (
+        evidence,
+        "the biases of the convolutions are lost: they were not loaded (a file of fused "
+        "convolutions and batch norms has biases, which a model with bias=False leaves out and "
+        "strict=False does not tell), or the loader takes them for 0",
+        "build the convolutions with biases and load strictly; if training had none, all is well",
+    )
+
+
+def _is_norm(module: nn.Module) -> bool:
+    own = {name for name, _ in (*module.named_parameters(recurse=False), *module.named_buffers())}
+    return "norm" in type(module).__name__.lower() or bool(own & {"gamma", "running_mean"})
 
 
 def _zeros(layers: dict[str, Tensor], is_poor: bool) -> tuple[str, str, str] | None:

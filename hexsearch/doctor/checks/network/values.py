@@ -193,7 +193,7 @@ def reading_findings(
             "the list of outcomes is read in the opposite order (loss, draw, win as win, draw, "
             "loss, or the other way round)"
         )
-        cause = f"{order if observed.of_red is None else f'{whose}, or {order}'}: {cause}"
+        cause = f"{order if observed.of_red is None else f'{order}, or {whose}'}: {cause}"
     elif observed.of_red is not None and all(sides):
         cause = f"{whose}: {cause}"
     if decoded:

@@ -29,9 +29,12 @@ from hexsearch.doctor.hypotheses.edits.weights import weight_edits
 def all_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
     """All edits that a network admits which is given planes [P, C, N, N] like these."""
     size = planes.shape[-1]
+    # Where a network inside is right by itself, no edit of its weights is the cause.
     for edits in (
-        order_edits(network, size),
         plane_edits(network, planes),
+        function_edits(),
+        inner_edits(network, planes),
+        order_edits(network, size),
         weight_edits(network, size),
         norm_edits(network),
         part_edits(network),
@@ -39,9 +42,7 @@ def all_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
         module_edits(network),
         activation_edits(network, planes),
         skip_edits(network, planes),
-        function_edits(),
         output_edits(network),
-        inner_edits(network, planes),
     ):
         yield from _possible(edits)
 

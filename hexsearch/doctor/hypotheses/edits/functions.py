@@ -59,6 +59,22 @@ def function_edits() -> Iterator[Edit]:
         "pad on the side of the training run",
         partial(replacing, {functional.pad: _other_side}),
     )
+    yield Edit(
+        "side of padding",
+        "what is padded as much before as behind",
+        "a board is padded more on one side than on the other, so that every layer moves the "
+        "features by a cell: training padded as much before as behind ('same' with an odd kernel)",
+        "pad half of (kernel - 1) on each side",
+        partial(replacing, {functional.pad: _on_both_sides}),
+    )
+    yield Edit(
+        "axis of norms",
+        "means and deviations of channels-first features over the channels",
+        "a norm that is written by hand (a LayerNorm for channels-last features) runs over the "
+        "columns of the board and not over the channels: its features are channels-first",
+        "normalise over dimension 1 of [B, C, N, N], or permute to channels-last and back",
+        partial(replacing, _over_channels()),
+    )
     yield from _order_edits()
 
 
@@ -199,6 +215,27 @@ def _other_side(x: Tensor, pad: Any, *args: Any, **kwargs: Any) -> Tensor:
     ]
     padded: Tensor = functional.pad(x, swapped, *args, **kwargs)
     return padded
+
+
+def _on_both_sides(x: Tensor, pad: Any, *args: Any, **kwargs: Any) -> Tensor:
+    totals = [first + second for first, second in zip(pad[::2], pad[1::2], strict=True)]
+    widths = [width for total in totals for width in (total // 2, total - total // 2)]
+    padded: Tensor = functional.pad(x, widths, *args, **kwargs)
+    return padded
+
+
+def _over_channels() -> dict[Function, Function]:
+    """Moments of boards [B, C, N, N] over their last axis, as those over channels."""
+
+    def other(original: Function, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        dim = args[0] if args else kwargs.get("dim")
+        is_board = x.ndim == 4 and x.shape[-1] == x.shape[-2]
+        if not is_board or dim not in (-1, 3, (-1,), (3,), [-1], [3]):
+            return original(x, *args, **kwargs)
+        return original(x, 1, *args[1:], **{k: v for k, v in kwargs.items() if k != "dim"})
+
+    moments = named_functions(("mean", "var", "std", "var_mean", "std_mean"))
+    return {each: partial(other, each) for each in moments}
 
 
 def _splits(order: tuple[int, ...]) -> dict[Function, Function]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hexsearch.doctor.hypotheses.edits.activations import parts_by_role
 from hexsearch.doctor.hypotheses.edits.edit import Edit
 
+_SHARES = (0.05, 0.1, 0.2, 0.5, 2.0)
 _WAYS = (
     (
         1.0,
@@ -36,13 +37,23 @@ def skip_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
     roles = parts_by_role(network)
     alike = _keeping_shape(network, planes, roles)
     for role in alike:
+        for share in _SHARES:
+            yield Edit(
+                "branches",
+                f"what {role} adds to its input times {share:g}",
+                f"what {role} adds to its input counts otherwise than in training: times {share:g} "
+                "the answers are better (a scale of each block's branch, such as the layer scale "
+                "of ConvNeXt or that of drop path, that was left out or applied twice)",
+                "load the scale of each branch, and multiply by it once",
+                partial(_adding, roles[role], 1.0 - share, share),
+            )
         for sign, words, cause in _WAYS:
             yield Edit(
                 "sums",
                 words.format(role),
                 cause.format(role),
                 "add up what training added up: the input of each block once",
-                partial(_adding, roles[role], sign),
+                partial(_adding, roles[role], sign, 1.0),
             )
 
 
@@ -73,12 +84,16 @@ def _keeping_shape(
 
 
 @contextmanager
-def _adding(modules: list[nn.Module], sign: float) -> Iterator[None]:
+def _adding(modules: list[nn.Module], of_input: float, of_output: float) -> Iterator[None]:
+    """Let modules give so much of their input and of their output."""
+
     def add(module: nn.Module, inputs: Any, output: Any) -> Any:
         given = inputs[0] if inputs else None
         if not isinstance(given, Tensor) or not isinstance(output, Tensor):
             return output
-        return output + sign * given if given.shape == output.shape else output
+        if given.shape != output.shape:
+            return output
+        return of_output * output + of_input * given
 
     handles = [each.register_forward_hook(add) for each in modules]
     try:
