@@ -56,10 +56,6 @@ def _averaged(net: nn.Module, planes: Tensor, turned_back: bool) -> tuple[Tensor
     return (policy + other) / 2, (value + second) / 2
 
 
-def _of_other_side(net: nn.Module, planes: Tensor) -> Any:
-    return net(planes.flip(1))
-
-
 WRAPPINGS: dict[str, tuple[Callable[[nn.Module, Tensor], Any], str]] = {
     "not turned back": (
         lambda net, planes: _averaged(net, planes, False),
@@ -79,7 +75,7 @@ def test_code_that_spoils_a_sound_network_is_named(
     answer, words = WRAPPINGS[name]
     (finding,) = _findings(archive, trained, _Wrapped(deepcopy(trained.network), answer))
     assert "does round net spoils" in finding.cause or "mirrored" in finding.cause, finding
-    planes = torch.from_numpy(torch.zeros(2, 2, SIZE, SIZE).numpy())
+    planes = torch.zeros(2, 2, SIZE, SIZE)
     planes[0, 0, 1, 2] = planes[1, 1, 4, 0] = 1.0
     calls = inner_calls(_Wrapped(deepcopy(trained.network), answer), planes)
     assert list(calls) == ["net"] and words in told(calls["net"], planes)
@@ -92,7 +88,8 @@ def test_sound_code_round_a_network_is_no_finding(archive: GameArchive, trained:
 
 def _without_sum(block: Any, x: Tensor) -> Tensor:
     inner = functional.relu(block.norm1(block.conv1(x)))
-    return functional.relu(block.norm2(block.conv2(inner)))
+    out: Tensor = block.norm2(block.conv2(inner))
+    return out
 
 
 def _twice_active(tower: Any, planes: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,23 +141,22 @@ def test_a_sum_that_is_left_out_is_put_back() -> None:
     with torch.no_grad():
         features = functional.relu(network.stem(planes))
         plain = block(features)
-        block.forward = MethodType(  # type: ignore[method-assign]
-            lambda self, x: self.norm2(self.conv2(functional.relu(self.norm1(self.conv1(x))))),
-            block,
-        )
+        block.forward = MethodType(_without_sum, block)
         words = "the input of blocks.* added to its output"
         (edit,) = [each for each in all_edits(network, planes) if each.words == words]
         with edit.made():
             assert torch.allclose(functional.relu(block(features)), plain, atol=1e-6)
 
 
+class _Cut(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.clamp(x, 0.0, 0.1)
+
+
 def test_features_are_not_cut_off() -> None:
     network, planes = _sample()
     right = network(planes)[1]
-    own = network.blocks.forward
-    cut = nn.Sequential(*network.blocks)
-    cut.forward = lambda x: torch.clamp(own(x), 0.0, 0.1)  # type: ignore[method-assign]
-    network.blocks = cut
+    network.blocks.append(_Cut())
     (edit,) = [each for each in all_edits(network, planes) if each.family == "bounds"]
     assert not torch.allclose(network(planes)[1], right)
     with edit.made():

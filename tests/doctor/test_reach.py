@@ -15,6 +15,7 @@ from hexsearch.config.data import StagesConfig
 from hexsearch.data.archive import GameArchive, build_archive
 from hexsearch.doctor.checks.board_sizes import size_findings
 from hexsearch.doctor.checks.computation.loaded_weights import (
+    _switched_off,
     _without_biases,
     check_loaded_weights,
 )
@@ -262,13 +263,20 @@ def test_a_model_that_looks_stones_up_is_not_given_other_numbers(archive: GameAr
 def test_lost_signs_and_biases_are_named() -> None:
     (signs,) = _loaded_weights(torch.abs)
     assert "absolute values were saved or loaded" in signs
+    norms = nn.Sequential(nn.BatchNorm2d(8), nn.BatchNorm2d(8))
+    assert _switched_off(norms) is None
+    for scale in (parameter.data for name, parameter in norms.named_parameters() if "w" in name):
+        scale[:5] = 0.0
+    off = _switched_off(norms)
+    assert off is not None and "62% of these in all" in off[0]
     fused = nn.Sequential(*(nn.Conv2d(8, 8, 3, bias=False) for _ in range(3)))
     found = _without_biases(fused)
     assert found is not None and "no norm follows them" in found[0]
     assert _without_biases(nn.Sequential(fused, nn.BatchNorm2d(8))) is None
     biased = nn.Sequential(*(nn.Conv2d(8, 8, 3) for _ in range(3)), nn.Linear(8, 8))
     assert _without_biases(biased) is None
-    for layer in biased[:3]:
-        nn.init.zeros_(layer.bias)
+    for name, parameter in biased.named_parameters():
+        if name in ("0.bias", "1.bias", "2.bias"):
+            parameter.data.zero_()
     found = _without_biases(biased)
     assert found is not None and "the biases of 3 of 3 convolutions" in found[0]

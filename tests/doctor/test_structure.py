@@ -16,7 +16,7 @@ from hexsearch.data.batch import Batch
 from hexsearch.doctor.checks.training.ranges import check_ranges
 from hexsearch.doctor.checks.training.readouts import check_contract
 from hexsearch.doctor.checks.training.seeds import check_seeds
-from hexsearch.doctor.checks.training.structure import check_settings
+from hexsearch.doctor.checks.training.structure import _in_train_mode, check_settings
 from hexsearch.doctor.checks.training.train_mode import check_train_mode
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.boards.adjacency import connects, other_adjacency
@@ -54,6 +54,17 @@ def test_a_module_in_a_list_runs_as_a_stranger() -> None:
     assert "hidden (list)" in next(iter(found.strangers))
     assert not found.left_out
     assert not found.training
+
+
+def test_norms_that_eval_does_not_reach_are_said_to_be_kept_in_a_list() -> None:
+    network: Any = _Parts().eval()
+    network.hidden = [nn.BatchNorm1d(3)]
+    run = network.hidden[0]
+    (finding,) = _in_train_mode(calls(network, lambda: run(network(torch.ones(2, 3)))))
+    assert "eval() does not reach them, in hidden (list)" in finding.cause
+    network.layers.train()
+    (finding,) = _in_train_mode(calls(network, lambda: run(network(torch.ones(2, 3)))))
+    assert "eval() is missing" in finding.cause
 
 
 class _Lowered(nn.Module):

@@ -41,6 +41,7 @@ def check_loaded_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         _too_long(network) if is_poor else None,
         _equal_lengths(layers),
         _zeros(layers, is_poor),
+        _switched_off(network),
         _one_sign(layers),
         _without_biases(network),
     ):
@@ -117,6 +118,23 @@ def _equal_lengths(layers: dict[str, Tensor]) -> tuple[str, str, str] | None:
         "normalisation that training did not know",
         "load both parts of a weight normalisation, or remove it before saving "
         "(remove_parametrizations); if weights have length 1 on purpose, all is well",
+    )
+
+
+def _switched_off(network: nn.Module) -> tuple[str, str, str] | None:
+    """Channels that norms multiply by exactly 0, in part of the channels of several norms."""
+    scales = [m.weight for m in network.modules() if _is_norm(m) and hasattr(m, "weight")]
+    held = [scale.detach() for scale in scales if isinstance(scale, Tensor)]
+    part = [scale for scale in held if 0 < int((scale == 0).sum()) < len(scale)]
+    count, zero = sum(map(len, part)), sum(int((scale == 0).sum()) for scale in part)
+    if len(part) < 2 or zero < _PRUNED * count:
+        return None
+    return (
+        f"{len(part)} of {len(held)} norms have a scale of exactly 0 for some of their channels, "
+        f"{zero / count:.0%} of these in all",
+        "channels are switched off by the scales of their norms (a pruning of channels by gamma), "
+        "and the network was not trained on afterwards",
+        "compare the answers before and after pruning; prune less, or train on",
     )
 
 

@@ -229,10 +229,26 @@ def _masked(network: nn.Module, run: Callable[[], object]) -> Iterator[Finding]:
 def _in_train_mode(found: Calls) -> Iterator[Finding]:
     if not found.training:
         return
+    evidence = (
+        f"{len(found.training)} of {found.switchable} batch norms and dropouts, such as "
+        f"{found.training[0]}, are in train mode while the network answers"
+    )
+    if len(found.unreached) == len(found.training):
+        place = found.unreached[0]
+        yield Finding.error(
+            "modes",
+            evidence,
+            f"modules are kept where eval() does not reach them, in {place}: torch knows modules "
+            "in attributes, nn.ModuleList and nn.ModuleDict alone, so these stay in train mode "
+            "(batch norm uses the statistics of the batch, dropout is active), and their weights "
+            "are neither saved nor loaded",
+            "keep modules in nn.ModuleList or nn.ModuleDict in place of a plain list or dictionary",
+            root="modes",
+        )
+        return
     yield Finding.error(
         "modes",
-        f"{len(found.training)} of {found.switchable} batch norms and dropouts, such as "
-        f"{found.training[0]}, are in train mode while the network answers",
+        evidence,
         "the model is in train mode at inference (eval() is missing, or train() is called before "
         "each answer): dropout is active, and batch norm uses the statistics of the batch",
         "call eval() on the model in load(), and do not call train() in forward()",

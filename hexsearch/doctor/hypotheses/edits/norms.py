@@ -65,6 +65,8 @@ def _scales(scaled: list[tuple[Tensor, Tensor]]) -> Iterator[Edit]:
         "load the shifts of the norms, or leave them out as in training",
         partial(changed, [shift for _, shift in scaled], torch.zeros_like),
     )
+    if any(bool((scale == 0).any()) for scale, _ in scaled):
+        return  # channels that were switched off on purpose come back by a scale of 1
     yield Edit(
         "scale and shift",
         "all scales of norms set to 1",

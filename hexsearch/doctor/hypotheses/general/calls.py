@@ -24,12 +24,14 @@ class Calls:
         strangers: classes of modules that run and are not the network's, by where they are kept.
         left_out: classes of modules that do not run although the others in their row do, by name.
         training: names of batch norms and dropouts that run in train mode.
+        unreached: where those of them are kept that are not the network's.
         switchable: number of batch norms and dropouts that run.
     """
 
     strangers: dict[str, str]
     left_out: dict[str, str]
     training: tuple[str, ...]
+    unreached: tuple[str, ...]
     switchable: int
 
 
@@ -57,6 +59,11 @@ def calls(network: nn.Module, run: Callable[[], object]) -> Calls:
         left_out=dict(_left_out(network, ran)),
         training=tuple(
             names.get(id(each), type(each).__name__) for each in switchable if id(each) in training
+        ),
+        unreached=tuple(
+            _holder(network, each)
+            for each in switchable
+            if id(each) in training and id(each) not in own
         ),
         switchable=len(switchable),
     )
