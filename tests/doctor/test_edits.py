@@ -26,7 +26,7 @@ from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.edits import all_edits
 from hexsearch.doctor.hypotheses.edits.edit import Edit
 from hexsearch.doctor.pipeline import ExaminedPipeline
-from tests.doctor.conftest import SIZE, every_second
+from tests.doctor.conftest import SIZE, every_third
 from tests.doctor.outside import Encode, Foreign, Trained
 from tests.doctor.outside_networks import SOUND, Tower, canonical
 
@@ -107,7 +107,7 @@ def _findings(archive: GameArchive, script: Trained, damage: Damage | None = Non
     return list(check_edits(ExaminedPipeline(label="foreign", archive=archive, foreign=foreign)))
 
 
-@pytest.mark.parametrize("name", every_second(DAMAGES))
+@pytest.mark.parametrize("name", every_third(DAMAGES))
 def test_what_undoes_the_damage_is_named(
     name: str, archive: GameArchive, trained: dict[int, Trained]
 ) -> None:
@@ -259,7 +259,7 @@ def test_moves_are_scored_on_the_board_as_played_or_as_shown(reflected: bool) ->
 
 @pytest.mark.parametrize(
     ("gain", "value", "severity"),
-    [(1.5, 0.2, "error"), (0.6, 0.2, "warning"), (0.2, 0.2, None), (1.5, 0.3, None)],
+    [(1.5, 0.2, "error"), (0.3, 0.2, "warning"), (0.1, 0.2, None), (1.5, 0.3, None)],
 )
 def test_an_edit_may_show_in_the_policy_alone(
     gain: float, value: float, severity: str | None

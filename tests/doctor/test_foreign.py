@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,17 +23,20 @@ from tests.doctor.conftest import SIZE, Detected, doctor, findings, pipeline, ti
 Printed = pytest.CaptureFixture[str]
 
 
+slow = partial(pytest.param, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("fault", "check", "cause"),
     [
         ("", "", ""),
         ("trained raw", "reading of the value", "trained to put out 0 and 1 itself"),
-        ("blue for red", "reading of the value", "one colour is reported as the other's"),
+        slow("blue for red", "reading of the value", "one colour is reported as the other's"),
         ("train mode", "modes", "train mode at inference"),
         ("column-major", "policy cells", "column-major"),
-        ("never learnt", "strength", "initial weights"),
-        ("dead value head", "value heads", "multiplied by 0"),
-        ("overconfident", "calibration", "confidence and frequency disagree"),
+        slow("never learnt", "strength", "initial weights"),
+        slow("dead value head", "value heads", "multiplied by 0"),
+        slow("overconfident", "calibration", "confidence and frequency disagree"),
     ],
 )
 def test_a_foreign_network_is_examined_through_two_functions(

@@ -39,7 +39,9 @@ _EQUAL = 1.05  # factor on the least loss up to which an edit that comes earlier
 _ALIKE = 1.1  # factor on the least loss up to which edits of one family are told together
 _END = 8.0  # log odds beyond which answers are cut off
 _STEPS, _RIDGE = 12, 1e-3  # of the fit of the scale
-_NATS, _WORSE = 0.4, 0.005  # what the policy must gain, and what the value may lose by it
+_NATS, _SURER = 0.12, 6.0  # what the policy must gain, also in standard errors
+_WORSE, _SERIOUS = 0.005, 0.8  # what the value may lose by it, and a gain that is an error
+_KNOWN = 0.4  # nats by which moves must be likelier than by uniform cells
 _TEMPERATURES = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5)
 
 
@@ -142,10 +144,10 @@ def _of_policy(own: Losses, other: Losses, game: Rows, size: int) -> tuple[Sever
         return None
     noise = clustered_error(gains - gains.mean(), game[moved])
     last = float(other.policy[moved].mean())
-    if gains.mean() < max(_NATS, 2 * _SURE * noise) or last > np.log(size * size) - _NATS:
+    if gains.mean() < max(_NATS, _SURER * noise) or last > np.log(size * size) - _KNOWN:
         return None
     return (
-        "error" if gains.mean() > 2 * _NATS else "warning",
+        "error" if gains.mean() > _SERIOUS else "warning",
         f"the moves played have a log loss of {own.policy[moved].mean():.2f} at the best "
         f"temperature, and {last:.2f} (lower by {gains.mean():.2f} +-{2 * noise:.2f})",
     )
