@@ -75,6 +75,7 @@ def test_code_that_spoils_a_sound_network_is_named(
     answer, words = WRAPPINGS[name]
     (finding,) = _findings(archive, trained, _Wrapped(deepcopy(trained.network), answer))
     assert "does round net spoils" in finding.cause or "mirrored" in finding.cause, finding
+    assert ("without being turned back" in finding.cause) == (name == "not turned back")
     planes = torch.zeros(2, 2, SIZE, SIZE)
     planes[0, 0, 1, 2] = planes[1, 1, 4, 0] = 1.0
     calls = inner_calls(_Wrapped(deepcopy(trained.network), answer), planes)

@@ -47,7 +47,7 @@ def inner_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
             "wrapping",
             f"what {name} ({type(inner).__name__}) answers by itself to the planes of encode()",
             f"what {outer}.forward() does round {name} spoils the answers of {name}, which are "
-            f"right by themselves: {told(calls, planes)}",
+            f"right by themselves: {told(calls, planes)}{_of_policies(network, calls, planes)}",
             f"compare the answers of {outer} with those of {name} for one position, and give it "
             "planes, and read its answers, as training did",
             partial(_instead, network, inner),
@@ -85,14 +85,10 @@ def inner_calls(network: nn.Module, planes: Tensor) -> dict[str, list[Call]]:
 
 def _call(inputs: Any, output: Any, cells: int) -> Call | None:
     """The call of a module, if it is a whole network's."""
-    planes = inputs[0] if inputs else None
-    if isinstance(output, Mapping) and {"policy", "value"} <= set(output):
-        output = (output["policy"], output["value"])
-    if not isinstance(planes, Tensor) or planes.ndim != 4:
+    planes, answers = inputs[0] if inputs else None, _answers(output)
+    if not isinstance(planes, Tensor) or planes.ndim != 4 or answers is None:
         return None
-    if not isinstance(output, tuple | list) or len(output) < 2:
-        return None
-    policy, value = output[:2]
+    policy, value = answers
     if not isinstance(policy, Tensor) or not isinstance(value, Tensor) or not len(planes):
         return None
     count = len(planes)
@@ -112,6 +108,37 @@ def told(calls: list[Call], planes: Tensor) -> str:
         change if count == 1 else f"{change} ({count} times)" for change, count in counted.items()
     ]
     return f"it is called {times}, with {', '.join(parts)}"
+
+
+def _of_policies(network: nn.Module, calls: list[Call], planes: Tensor) -> str:
+    """Says so where the policies of turned boards are averaged as they are."""
+    turned = [_change(call.planes, planes).startswith("the board ") for call in calls]
+    with torch.no_grad():
+        whole = _answers(network(planes.clone()))
+    if len(calls) < 2 or not any(turned) or whole is None:
+        return ""
+    asked = whole[0].detach().flatten(1)
+    policies = torch.stack([call.policy for call in calls])
+    pairs = (
+        (asked, policies),
+        (asked, policies.softmax(dim=2)),
+        (asked.softmax(dim=1), policies.softmax(dim=2)),
+        (asked.log_softmax(dim=1), policies.log_softmax(dim=2)),
+    )
+    for given, each in pairs:
+        mean = each.mean(dim=0)
+        if mean.shape == given.shape and torch.allclose(mean, given, atol=_CLOSE):
+            return "; the policies of turned boards are averaged without being turned back"
+    return ""
+
+
+def _answers(output: Any) -> tuple[Any, Any] | None:
+    """Policy and value of what a network returns, if there are both."""
+    if isinstance(output, Mapping) and {"policy", "value"} <= set(output):
+        return output["policy"], output["value"]
+    if isinstance(output, tuple | list) and len(output) > 1:
+        return output[0], output[1]
+    return None
 
 
 def _change(given: Tensor, planes: Tensor) -> str:
