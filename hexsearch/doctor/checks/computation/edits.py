@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hexsearch.analysis.boards import Positions
 from hexsearch.analysis.value_analyzer import clustered_error
+from hexsearch.doctor.checks.computation.loaded_weights import lost_part
 from hexsearch.doctor.findings import Finding, Severity
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.edits import all_edits
@@ -98,14 +99,13 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             told = _of_policy(own, other, game, foreign.size)
         if told is not None:
             severity, evidence = told
-            yield Finding(
-                "computation",
-                severity,
-                f"in the second halves of games, {evidence} with {edit.words}{tale}",
-                edit.cause,
-                edit.remedy,
-                root="computation",
-            )
+            evidence = f"in the second halves of games, {evidence} with {edit.words}{tale}"
+            cause, remedy, root = edit.cause, edit.remedy, "computation"
+            # An edit may make up for a part of what is lost.
+            if (lost := lost_part(network)) is not None:
+                evidence, cause, remedy = f"{lost[0]}; {evidence}", *lost[1:]
+                root = "weights"
+            yield Finding("computation", severity, evidence, cause, remedy, root=root)
             return
 
 

@@ -27,11 +27,7 @@ def check_loaded_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     network = needed(pipeline.foreign).model
     if not isinstance(network, nn.Module):
         return
-    layers = {
-        name: weight.detach().float().flatten(1)
-        for name, weight in network.named_parameters()
-        if weight.ndim > 1 and weight.shape[0] >= _ROWS and weight.numel() >= _DENSE
-    }
+    layers = _layers(network)
     if len(layers) < _LAYERS:
         return
     loss = needed(pipeline.observed).evaluation.metrics().overall.value_loss
@@ -41,9 +37,7 @@ def check_loaded_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         _too_long(network) if is_poor else None,
         _equal_lengths(layers),
         _zeros(layers, is_poor),
-        _switched_off(network),
-        _one_sign(layers),
-        _without_biases(network),
+        lost_part(network),
     ):
         if finding is not None:
             evidence, cause, remedy = finding
@@ -56,6 +50,20 @@ def check_loaded_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 root="weights",
             )
             return
+
+
+def lost_part(network: nn.Module) -> tuple[str, str, str] | None:
+    """Evidence, cause and remedy where weights show that a part of them was lost."""
+    return _switched_off(network) or _one_sign(_layers(network)) or _without_biases(network)
+
+
+def _layers(network: nn.Module) -> dict[str, Tensor]:
+    """Weights as rows, by name, of layers that are not small."""
+    return {
+        name: weight.detach().float().flatten(1)
+        for name, weight in network.named_parameters()
+        if weight.ndim > 1 and weight.shape[0] >= _ROWS and weight.numel() >= _DENSE
+    }
 
 
 def _vanished(network: nn.Module) -> tuple[str, str, str] | None:
