@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hexsearch.data.archive import GameArchive
+from hexsearch.doctor.checks.computation import edits
 from hexsearch.doctor.checks.computation.edits import (
     Losses,
     _move_losses,
@@ -117,6 +118,17 @@ def test_what_undoes_the_damage_is_named(
     assert not _findings(archive, trained[id(script)])
 
 
+def test_what_weights_show_to_be_lost_comes_before_what_makes_up_for_it(
+    archive: GameArchive, trained: dict[int, Trained], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = ("no weight is negative", "the signs are lost", "keep them")
+    monkeypatch.setattr(edits, "lost_part", lambda network: lost)
+    script, damage, _ = DAMAGES["turned kernels"]
+    (finding,) = _findings(archive, trained[id(script)], damage)
+    assert (finding.cause, finding.remedy, finding.root) == (*lost[1:], "weights")
+    assert finding.evidence.startswith("no weight is negative; in the second halves of games")
+
+
 def test_a_plane_that_was_filled_in_training_is_named(archive: GameArchive) -> None:
     def shown(level: float) -> Encode:
         def encode(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:
@@ -180,10 +192,10 @@ def _value(network: nn.Module, planes: Tensor) -> Tensor:
 
 
 def test_every_edit_is_undone(sample: tuple[nn.Module, Tensor, list[Edit]]) -> None:
-    network, planes, edits = sample
+    network, planes, every = sample
     before, state = _value(network, planes), deepcopy(network.state_dict())
     changed = set()
-    for edit in edits:
+    for edit in every:
         if edit.family == "scaled planes":
             continue  # its embedding has a row for each kind of stone
         with edit.made():
@@ -203,9 +215,9 @@ def test_every_edit_is_undone(sample: tuple[nn.Module, Tensor, list[Edit]]) -> N
 def test_an_error_within_an_edit_leaves_the_weights_as_they_were(
     sample: tuple[nn.Module, Tensor, list[Edit]],
 ) -> None:
-    network, _, edits = sample
+    network, _, every = sample
     state = deepcopy(network.state_dict())
-    for edit in edits:
+    for edit in every:
         with pytest.raises(ZeroDivisionError), _failing(edit):
             pass
     assert all(torch.equal(network.state_dict()[name], state[name]) for name in state)
@@ -232,9 +244,9 @@ def test_a_module_that_only_looks_like_one_of_torch_hides_no_other_edit() -> Non
 def test_an_edit_undoes_the_change_of_its_name(
     words: str, sample: tuple[nn.Module, Tensor, list[Edit]]
 ) -> None:
-    network, planes, edits = sample
+    network, planes, every = sample
     own = [
-        edit for edit in edits if words in edit.words and edit.family in ("gates", "parts of gate")
+        edit for edit in every if words in edit.words and edit.family in ("gates", "parts of gate")
     ]
     before = _value(network, planes)
     with own[0].made():
