@@ -162,3 +162,80 @@ def test_features_are_not_cut_off() -> None:
     assert not torch.allclose(network(planes)[1], right)
     with edit.made():
         assert torch.allclose(network(planes)[1], right, atol=1e-6)
+
+
+class _Placed(nn.Module):
+    """Numbers of rows [N, 1] and of columns, [N, 1] or [1, N], that weigh a board."""
+
+    def __init__(self, exchanged: bool, flat: bool) -> None:
+        super().__init__()
+        draw = torch.Generator().manual_seed(0)
+        self.rows = nn.Parameter(torch.randn(SIZE, 1, generator=draw))
+        columns = torch.randn(SIZE, 1, generator=draw)
+        self.columns = nn.Parameter(columns.T if flat else columns)
+        self.exchanged = exchanged
+
+    def forward(self, planes: Tensor) -> Tensor:
+        rows, columns = self.rows.flatten(), self.columns.flatten()
+        if self.exchanged:
+            rows, columns = columns, rows
+        return (planes * (rows[:, None] + 2.0 * columns[None])).flatten(1)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_rows_and_columns_are_exchanged(flat: bool) -> None:
+    _, planes = _sample()
+    wrong, right = _Placed(True, flat), _Placed(False, flat)(planes)
+    (edit,) = [e for e in all_edits(wrong, planes) if e.words.startswith("rows and columns of")]
+    assert not torch.allclose(wrong(planes), right)
+    with edit.made():
+        assert torch.allclose(wrong(planes), right, atol=1e-6)
+
+
+def test_weights_with_a_wrong_zero_point_lose_their_offset() -> None:
+    network, planes = _sample()
+    assert not [e for e in all_edits(network, planes) if e.family == "offset"]
+    right = network(planes)[1]
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear) and module.weight.numel() >= 200:
+                module.weight.add_(2.0 * module.weight.std() - module.weight.mean())
+    (edit,) = [e for e in all_edits(network, planes) if e.family == "offset"]
+    wrong = network(planes)[1]
+    with edit.made():
+        assert (network(planes)[1] - right).abs().max() < 0.2 * (wrong - right).abs().max()
+
+
+class _Masked(nn.Module):
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__()
+        self.mask = mask
+
+    def forward(self, planes: Tensor) -> Tensor:
+        cells = planes.flatten(2).transpose(1, 2)
+        return functional.scaled_dot_product_attention(cells, cells, cells, attn_mask=self.mask)
+
+
+def test_masks_are_inverted() -> None:
+    _, planes = _sample()
+    places = torch.arange(SIZE * SIZE)
+    near = (places[:, None] - places[None]).abs() < 3
+    wrong, right = _Masked(~near), _Masked(near)(planes)
+    (edit,) = [e for e in all_edits(wrong, planes) if e.family == "inverted masks"]
+    with edit.made():
+        assert torch.allclose(wrong(planes), right)
+    assert not torch.allclose(wrong(planes), right)
+
+
+def test_biases_before_norms_are_made_up_for() -> None:
+    _, planes = _sample()
+    layers = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4, momentum=None))
+    layers.train()(planes)
+    right = layers.eval()(planes)
+    assert not [e for e in all_edits(layers, planes) if e.family == "means"]
+    layers[0].register_parameter("bias", None)
+    wrong = layers(planes)
+    (edit,) = [e for e in all_edits(layers, planes) if e.family == "means"]
+    with edit.made():
+        assert torch.allclose(layers(planes), right, atol=1e-4)
+    assert torch.equal(layers(planes), wrong) and not torch.allclose(wrong, right, atol=0.1)

@@ -102,7 +102,8 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
             played = _as_shown(table, played, positions.plies % 2 == 1, examined.size)
         log_p = np.zeros(moving.sum())
         if fits:
-            log_p = _likelihoods(table[moving], played[moving], name, examined.size)
+            red = positions.plies[moving] % 2 == 1
+            log_p = _likelihoods(table[moving], played[moving], name, red, examined.size)
         if not scores:
             base_errors, base_policy = np.square(p - won), log_p
         policy_gains = log_p - base_policy
@@ -154,13 +155,22 @@ def _other_plies(
     return changes
 
 
-def _likelihoods(table: Floats, played: Ints, change: str, size: int) -> Floats:
-    """[n] log-probabilities of the moves, turned like the board where these fit better."""
+def _likelihoods(
+    table: Floats, played: Ints, change: str, red: NDArray[np.bool_], size: int
+) -> Floats:
+    """[n] log-probabilities of the moves, turned like the board where these fit better.
+
+    Args:
+        red: [n] whether Red is to move; a board may be turned for one side alone.
+    """
     rows = np.arange(len(played))
     log_p = np.asarray(table[rows, played])
-    turn = TURNS.get(change.removeprefix("the board "))
+    name, _, side = change.removeprefix("the board ").partition(" where ")
+    turn = TURNS.get(name.removesuffix(" with colours exchanged"))
     if turn is not None:  # a network of turned boards gives turned moves
-        turned = np.asarray(table[rows, _turned_cells(turn, size)[played]])
+        shown = {"": np.ones(len(red), dtype=bool), "Red is to move": red}.get(side, ~red)
+        cells = np.where(shown, _turned_cells(turn, size)[played], played)
+        turned = np.asarray(table[rows, cells])
         log_p = turned if turned.mean() > log_p.mean() else log_p
     return log_p
 

@@ -43,6 +43,14 @@ def function_edits() -> Iterator[Edit]:
     )
     yield from _score_edits()
     yield Edit(
+        "inverted masks",
+        "True and False of attention masks exchanged",
+        "the mask of the attention is inverted: True means that attention is allowed in "
+        "scaled_dot_product_attention, and that it is NOT allowed in nn.MultiheadAttention",
+        "give the mask in the sense of the function that is called (~mask)",
+        partial(replacing, _other_masks()),
+    )
+    yield Edit(
         "masks",
         "no masks of cells or of attention",
         "a mask hides cells or tokens that training saw (a causal mask, a mask of padding, or one "
@@ -205,6 +213,22 @@ def _unmasked() -> dict[Function, Function]:
         named_functions(("masked_fill", "masked_fill_")), filled
     )
     return table | {attention: alone, whole: without}
+
+
+def _other_masks() -> dict[Function, Function]:
+    attention: Function = functional.scaled_dot_product_attention
+
+    def other(q: Tensor, k: Tensor, v: Tensor, mask: Any = None, *args: Any, **named: Any) -> Any:
+        mask = named.pop("attn_mask", mask)
+        if isinstance(mask, Tensor) and mask.dtype == torch.bool:
+            mask = ~mask
+        return attention(q, k, v, mask, *args, **named)
+
+    def filled(original: Function, x: Tensor, mask: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return original(x, ~mask, *args, **kwargs)
+
+    fills = {f: partial(filled, f) for f in named_functions(("masked_fill", "masked_fill_"))}
+    return fills | {attention: other}
 
 
 def _other_side(x: Tensor, pad: Any, *args: Any, **kwargs: Any) -> Tensor:

@@ -24,6 +24,7 @@ def sibling_edits(network: nn.Module) -> Iterator[Edit]:
         if isinstance(module, nn.Sequential | nn.ModuleList):
             yield from _sequence(name, module)
     yield from _within(network)
+    yield from _own_tensors(network)
 
 
 def _sequence(name: str, sequence: nn.Module) -> Iterator[Edit]:
@@ -88,6 +89,29 @@ def _within(network: nn.Module) -> Iterator[Edit]:
             _REMEDY,
             partial(holding, moved),
         )
+
+
+def _own_tensors(network: nn.Module) -> Iterator[Edit]:
+    """Two parameters of one module exchanged, such as embeddings of rows and of columns."""
+    for name, module in network.named_modules():
+        own = [(n, t) for n, t in module.named_parameters(recurse=False) if t.ndim > 1]
+        for (first, one), (second, other) in combinations(own, 2):
+            if sorted(one.shape) != sorted(other.shape):
+                continue
+            alike = one.shape == other.shape
+            if not alike and one.transpose(-1, -2).shape != other.shape:
+                continue
+            moved = {one: other.detach(), other: one.detach()}
+            if not alike:
+                moved = {tensor: value.transpose(-1, -2) for tensor, value in moved.items()}
+            yield Edit(
+                "exchanged layers",
+                f"{first} and {second} of {name or 'the network'} exchanged",
+                f"{first} and {second} of {name or 'the network'} hold each other's numbers, or "
+                "are used for each other (rows for columns, as meshgrid gives them with 'xy')",
+                _REMEDY,
+                partial(holding, moved),
+            )
 
 
 def _shape(module: nn.Module) -> tuple[object, ...]:

@@ -15,6 +15,7 @@ _BROUGHT_OVER = (
     "inputs, outputs], one of torch [outputs, inputs, rows, columns]), and compare the outputs of "
     "both networks layer by layer"
 )
+_MANY, _SHIFTED = 200, 0.5  # numbers of a layer, and their mean in deviations
 Change = Callable[[Tensor], Tensor]
 _KERNELS: tuple[tuple[str, str, Change], ...] = (
     ("rows and columns exchanged", "transposed", lambda k: k.transpose(-1, -2)),
@@ -44,6 +45,26 @@ def weight_edits(network: nn.Module, size: int) -> Iterator[Edit]:
     yield from _kernels(network)
     yield from _square(network)
     yield from _positions(network, size)
+    yield from _offsets(network)
+
+
+def _offsets(network: nn.Module) -> Iterator[Edit]:
+    """Weights that are all too large by one number, as after a wrong zero point."""
+    weights = [
+        module.weight
+        for module in network.modules()
+        if isinstance(module, nn.Linear | _ConvNd) and module.weight.numel() >= _MANY
+    ]
+    shifts = [float((w.mean() / w.std()).abs()) for w in weights]
+    if weights and max(shifts) > _SHIFTED:
+        yield Edit(
+            "offset",
+            "the weights of each layer less their mean",
+            "the weights of layers are shifted by a number each: a quantisation was undone with a "
+            "wrong zero point ((q + zero_point) * scale, or without the zero point)",
+            "compute (q - zero_point) * scale",
+            partial(changed, weights, lambda w: w - w.mean()),
+        )
 
 
 def _kernels(network: nn.Module) -> Iterator[Edit]:
