@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from hexsearch.data.archive import GameArchive
+from hexsearch.doctor.checks.own_training.stepping.settings import fallen_rate
+from hexsearch.doctor.own_training.losses.targets import over_the_batch
+from hexsearch.doctor.own_training.outputs import Output
 from tests.doctor.own_scripts import Games, Net, Play, Script, bce
 from tests.doctor.test_own_training_forms import findings
 from tests.doctor.test_own_training_later import batch, drawn, played
@@ -81,3 +86,34 @@ def test_labels_are_read_through_noise_and_mixtures(step: Step, played: GameArch
 def test_scaled_planes_are_no_noise(played: GameArchive) -> None:
     (cause,) = causes(scaled, played)
     assert "plane 0 holds 0, 1.3 in training and 0, 1 at inference" in cause
+
+
+def standardised(net: Net, planes: Tensor, cells: Tensor, won: Tensor) -> Tensor:
+    """Each cell by a mean and a deviation of its own."""
+    draw = torch.Generator().manual_seed(1)
+    mean, spread = (torch.rand(planes.shape[1:], generator=draw) for _ in range(2))
+    policy, raw = net((planes - mean) / (spread + 0.1))
+    return functional.cross_entropy(policy, cells) + bce(raw, won)
+
+
+def test_standardised_planes_are_told(played: GameArchive) -> None:
+    assert "standardised by mean and deviation" in causes(standardised, played)[0]
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_a_softmax_over_the_batch_is_known(dim: int) -> None:
+    logits = torch.randn(12, 9, generator=torch.Generator().manual_seed(0))
+    policy = Output("policy", logits.log_softmax(dim=dim), 0, torch.zeros(12, 9))
+    assert over_the_batch(policy, np.zeros(12, dtype=np.int64)) == (dim == 0)
+
+
+@pytest.mark.parametrize(
+    ("rates", "falls"),
+    [([0.1, 0.1, 0.01, 0.001, 0.001], True), ([0.1, 0.09, 0.08, 0.07], False), ([0.1] * 4, False)],
+)
+def test_milestones_that_count_batches_are_told(rates: list[float], falls: bool) -> None:
+    steps: Any = [SimpleNamespace(groups=[{"lr": rate}]) for rate in rates]
+    found = fallen_rate(steps, "weights hardly move")
+    assert (found is not None) == falls
+    if found is not None:
+        assert "from 0.1 to 0.001 within 3 step(s)" in found.evidence

@@ -20,6 +20,7 @@ from hexsearch.doctor.own_training.losses.entropy import entropy_factor
 from hexsearch.doctor.own_training.losses.factors import factor_of_chance
 from hexsearch.doctor.own_training.losses.targets import (
     of_probabilities,
+    over_the_batch,
     spread_evenly,
     wanted_moves,
     without_softmax,
@@ -127,6 +128,17 @@ def _formula(own: OwnTraining) -> Iterator[Finding]:
         return
     yield from silent_moves(own, ~pulled, in_use)
     if without_softmax(rows.policy):
+        if over_the_batch(rows.policy, rows.batch):
+            yield Finding.error(
+                "training policy",
+                f"the probabilities of each cell sum to 1 over the {int((rows.batch == 0).sum())} "
+                "rows of a batch, and those of a row do not",
+                "the softmax of the policy goes over the batch (dim=0) in place of the moves: a "
+                "row's chances are compared with those of other positions",
+                "take log_softmax over the moves, dim=1",
+                root="policy targets",
+            )
+            return
         yield Finding.error(
             "training policy",
             f"in {int(pulled.sum()):,} rows the policy loss raises one number, and lowers none",

@@ -35,18 +35,22 @@ def other_numbers(rows: Rows, known: Catalogue) -> str:
             f"plane {', '.join(many)} has a different number in nearly every cell, and a few "
             "numbers at inference: noise is added, or boards are averaged"
         )
-    ranks, told = [], []
+    ranks, told, many_levels = [], [], list[list[bool]]()
     for inputs in (rows.inputs, known.inputs):
         by_rank = torch.zeros_like(inputs, dtype=torch.float32)
         levels = []
+        many_levels.append([])
         for plane in range(inputs.shape[1]):
             found = torch.unique(inputs[:, plane])
             levels.append(_levels(found))
+            many_levels[-1].append(len(found) > _LEVELS)
             if 1 < len(found) <= _LEVELS:
                 by_rank[:, plane] = torch.searchsorted(found, inputs[:, plane].contiguous()).float()
         ranks.append(by_rank)
         told.append(levels)
     made = set(half_turn_keys(ranks[1]))
+    if many_levels[0] != many_levels[1]:  # planes whose order is not compared
+        return ""
     if np.mean([key in made for key in half_turn_keys(ranks[0])]) < _EXPLAINS:
         return ""
     other = [
@@ -83,7 +87,22 @@ def by_plane(rows: Rows, known: Catalogue) -> str:
     if not strange:
         return "each plane is that of some position of the games, but not all of the same one"
     listed = ", ".join(f"plane {plane} ({1 - share:.0%} of the rows)" for plane, share in strange)
+    if _in_order(rows, known):
+        return (
+            "planes are shifted and scaled, each cell or plane by numbers of its own (standardised "
+            f"by mean and deviation), in one of both: {listed} are none of any position as they are"
+        )
     return f"{listed} are none of any position; no change of boards that was tried explains them"
+
+
+def _in_order(rows: Rows, known: Catalogue) -> bool:
+    """Whether rows are positions if it only counts where a cell holds more than its least."""
+    made, asked = (
+        half_turn_keys((inputs > inputs.amin(dim=0)).to(torch.float32))
+        for inputs in (known.inputs, rows.inputs)
+    )
+    there = set(made)
+    return float(np.mean([key in there for key in asked])) > _EXPLAINS
 
 
 def one_plane(rows: Rows, known: Catalogue) -> str:

@@ -184,6 +184,15 @@ def without_softmax(policy: Output) -> bool:
     return bool((normalised.abs().amax(dim=1) > _NORMALISED).all())
 
 
+def over_the_batch(policy: Output, batch: Ints) -> bool:
+    """Whether the probabilities of each cell, not of each row, sum to 1 in each whole batch."""
+    sums = [
+        policy.tensor[torch.from_numpy(batch == each)].exp().sum(dim=0) - 1
+        for each in np.unique(batch)
+    ]
+    return len(sums) > 0 and bool((torch.stack(sums).abs().amax(dim=1) < _NORMALISED).all())
+
+
 def of_probabilities(policy: Output, cell: Ints, known: NDArray[np.bool_]) -> bool:
     """Whether the gradients are those of the squared error of a softmax and the move."""
     assert policy.gradient is not None

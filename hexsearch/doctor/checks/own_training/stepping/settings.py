@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hexsearch.doctor.own_training.seen import SeenStep
 
 _MOMENTUM = 0.993  # the first average; one of more than a hundred steps is reported
 _OTHER_WAY = 0.3  # betas below which gradients are hardly averaged
+_JUMPED = 0.5  # factor of a rate that falls in one step
 _EPSILON = 1e-2  # in the denominator of Adam's steps
 _APART = 200.0  # factor between the rates of two groups of weights
 _TURNS, _NOTHING = 4, 0.3  # turns of a rate that swings, and how low it comes
@@ -26,6 +28,27 @@ def unusual(steps: list[SeenStep]) -> list[Finding]:
         or list(_rates_apart(steps))
         or list(_swinging(steps))
         or list(_falling(steps))
+    )
+
+
+def fallen_rate(steps: list[SeenStep], evidence: str) -> Finding | None:
+    """The finding for a rate that has fallen in jumps within the first steps.
+
+    Args:
+        evidence: how little weights move.
+    """
+    rates = [float(step.groups[0].get("lr", 0.0)) for step in steps if step.groups]
+    jumps = [n for n, (a, b) in enumerate(pairwise(rates), 1) if 0 < b <= _JUMPED * a]
+    if not jumps or rates[-1] > _JUMPED * rates[0]:
+        return None
+    return Finding.error(
+        "training steps",
+        f"{evidence}; the learning rate falls from {rates[0]:g} to {rates[-1]:g} within "
+        f"{jumps[-1]} step(s)",
+        "the schedule is stepped for each batch, and its milestones (or its step size) count "
+        "epochs: the rate has fallen after a few batches, and weights hardly move",
+        "call scheduler.step() once an epoch, or give its milestones in batches",
+        root="steps rate",
     )
 
 

@@ -15,6 +15,7 @@ from hexsearch.doctor.checks.own_training.stepping.changes import (
 )
 from hexsearch.doctor.checks.own_training.stepping.settings import (
     by_optimiser,
+    fallen_rate,
     of_schedules,
     on_plateau,
     sinking,
@@ -195,6 +196,8 @@ def _moves(recording: Recording) -> list[Finding]:
                 "sign",
             )
         ]
+    if typical < _SLOW and (fallen := fallen_rate(steps, evidence)):
+        return [fallen]
     rising = len(steps) > 1 and rates[-1] > 1.5 * float(steps[0].groups[0].get("lr", 0.0))
     if _STILL <= typical < _SLOW and not rising:
         return [
