@@ -82,6 +82,50 @@ def test_code_that_spoils_a_sound_network_is_named(
     assert list(calls) == ["net"] and words in told(calls["net"], planes)
 
 
+class _OneValue(nn.Module):
+    """A network whose value has one dimension."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.inner = net
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        policy, value = self.inner(planes)
+        return policy, value[:, 0]
+
+
+def test_a_network_inside_may_give_a_value_of_one_dimension() -> None:
+    network, planes = _sample()
+    wrapped = _Wrapped(_OneValue(network), lambda net, shown: net(shown.flip(3)))
+    assert list(inner_calls(wrapped, planes)) == ["net"]
+    (edit,) = [each for each in all_edits(wrapped, planes) if each.family == "wrapping"]
+    with edit.made():
+        assert torch.equal(wrapped(planes)[0], network(planes)[0])
+
+
+class _Mean(nn.Module):
+    """The mean of two networks, the second of which values the other side."""
+
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        policy, value = self.first(planes[:, :2])
+        other, second = self.second(planes[:, :2])
+        return (policy + other) / 2, (value - second) / 2
+
+
+def test_one_network_of_a_mean_may_be_right() -> None:
+    network, planes = _sample()
+    mean, more = _Mean(network, Tower(SIZE).eval()), torch.cat([planes, planes], dim=1)
+    edits = [each for each in all_edits(mean, more) if "called first" in each.words]
+    assert [each.words.split()[1] for each in edits] == ["first", "second"]
+    with edits[0].made():
+        assert torch.equal(mean(more)[1], network(planes)[1])
+    assert not torch.equal(mean(more)[1], network(planes)[1])
+
+
 def test_sound_code_round_a_network_is_no_finding(archive: GameArchive, trained: Trained) -> None:
     wrapped = _Wrapped(deepcopy(trained.network), lambda net, p: _averaged(net, p, True))
     assert not _findings(archive, trained, wrapped)

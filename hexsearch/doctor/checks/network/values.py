@@ -41,6 +41,7 @@ _ENDS = 0.6  # size that values near the end of a game reach if they were traine
 _LARGE, _CERTAIN = 0.05, 8.0  # gain, also in its errors, that random weights do not have
 _APART = 0.15  # difference of the AUC by the side to move of a network that knows one side
 _FROM_MINUS_ONE = ("signed", "tanh")  # decodings of values from -1 to 1
+_MOVES = 0.8  # share of what other planes add to the policy, if it is read otherwise
 _GAIN = 0.01  # gain in value loss that another reading must have
 _ODD = (
     "the value belongs to the side to move and is reported as one colour's, or labels were "
@@ -116,10 +117,12 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     mover = mover_plane(examined, observed)
     sides = shown_as(*mover) if mover and _knows_one_side(observed) else {}
     other_planes = restoring(scores, sensible_auc(table[near], won[near]), sides)
-    if other_planes is not None and other_planes.name.startswith(OTHER_PLY):
-        # A policy of another ply has the same effect. Check `policy cells` reports it.
+    if other_planes is not None and (
+        other_planes.name.startswith(OTHER_PLY) or other_planes.gain < 2.0 * other_planes.noise
+    ):
+        # A policy of another ply or cell has the same effect. Check `policy cells` reports it.
         moves = policy_scores(observed, examined.size)
-        if max((score.gain for score in moves), default=0.0) > 0.9 * other_planes.policy_gain:
+        if max((score.gain for score in moves), default=0.0) > _MOVES * other_planes.policy_gain:
             other_planes = None
     if other_planes is not None:
         restored = best is not None and _restores(best, observed, table)

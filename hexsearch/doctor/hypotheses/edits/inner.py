@@ -9,7 +9,7 @@ are, and of which planes.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,11 +27,10 @@ _HALF_TURN = "given a half turn"
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a network inside: its planes [B, C, N, N], policy [B, cells] and value [B, K]."""
+    """One call of a network inside: its planes [B, C, N, N] and its policy [B, cells]."""
 
     planes: Tensor
     policy: Tensor
-    value: Tensor
 
 
 def inner_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
@@ -41,8 +40,20 @@ def inner_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
         planes: [P, C, N, N] as the encoder gives them.
     """
     outer = type(network).__name__
-    for name, calls in inner_calls(network, planes).items():
+    found = inner_calls(network, planes)
+    for name, calls in found.items():
         inner = network.get_submodule(name)
+        if len(found) > 1:
+            yield Edit(
+                "wrapping",
+                f"what {name} ({type(inner).__name__}) answers when it is called first",
+                f"what {outer}.forward() makes of the answers of {', '.join(found)} spoils them: "
+                f"those of {name} alone are right (values of one network may be Red's, and of "
+                "another the side to move's; they must mean the same before they are averaged)",
+                "turn the values of all networks to one colour before they are put together, and "
+                "their policies to one board",
+                partial(_of_first_call, network, inner),
+            )
         yield Edit(
             "wrapping",
             f"what {name} ({type(inner).__name__}) answers by itself to the planes of encode()",
@@ -96,7 +107,7 @@ def _call(inputs: Any, output: Any, cells: int) -> Call | None:
         return None
     if policy.numel() // count < cells or value.numel() // count >= cells:
         return None
-    return Call(planes.detach().clone(), policy.detach().flatten(1), value.detach().flatten(1))
+    return Call(planes.detach().clone(), policy.detach().reshape(count, -1))
 
 
 def told(calls: list[Call], planes: Tensor) -> str:
@@ -163,10 +174,34 @@ def _change(given: Tensor, planes: Tensor) -> str:
 
 
 @contextmanager
+def _of_first_call(network: nn.Module, inner: nn.Module) -> Iterator[None]:
+    """Let the network give what a part of it answers to its first call."""
+    forward, answers = network.forward, list[Any]()
+
+    def first(planes: Tensor) -> Any:
+        answers.clear()
+        forward(planes)
+        return answers[0]
+
+    handle = inner.register_forward_hook(lambda module, inputs, output: answers.append(output))
+    try:
+        with _giving(network, first):
+            yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
 def _instead(network: nn.Module, inner: nn.Module) -> Iterator[None]:
     """Let the network give the answers of a part of it."""
+    with _giving(network, inner.forward):
+        yield
+
+
+@contextmanager
+def _giving(network: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     own = network.__dict__.get("forward")
-    network.__dict__["forward"] = inner.forward
+    network.__dict__["forward"] = forward
     try:
         yield
     finally:

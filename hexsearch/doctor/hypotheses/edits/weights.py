@@ -55,7 +55,7 @@ def _offsets(network: nn.Module) -> Iterator[Edit]:
         for module in network.modules()
         if isinstance(module, nn.Linear | _ConvNd) and module.weight.numel() >= _MANY
     ]
-    shifts = [float((w.mean() / w.std()).abs()) for w in weights]
+    shifts = [float((w.detach().mean() / w.detach().std()).abs()) for w in weights]
     if weights and max(shifts) > _SHIFTED:
         yield Edit(
             "offset",
