@@ -43,7 +43,7 @@ _STEPS, _RIDGE = 12, 1e-3  # of the fit of the scale
 _NATS, _SURER = 0.12, 6.0  # what the policy must gain, also in standard errors
 _WORSE, _SERIOUS = 0.005, 0.8  # what the value may lose by it, and a gain that is an error
 _KNOWN = 0.4  # nats by which moves must be likelier than by uniform cells
-_TEMPERATURES = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5)
+_TEMPERATURES = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5, 2.2, 3.2)
 
 
 @dataclass(frozen=True)
