@@ -27,7 +27,7 @@ from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.edits import all_edits
 from hexsearch.doctor.hypotheses.edits.edit import Edit
 from hexsearch.doctor.pipeline import ExaminedPipeline
-from tests.doctor.conftest import SIZE, every_third
+from tests.doctor.conftest import SIZE, every_fifth
 from tests.doctor.outside import Encode, Foreign, Trained
 from tests.doctor.outside_networks import SOUND, Tower, canonical
 
@@ -108,7 +108,7 @@ def _findings(archive: GameArchive, script: Trained, damage: Damage | None = Non
     return list(check_edits(ExaminedPipeline(label="foreign", archive=archive, foreign=foreign)))
 
 
-@pytest.mark.parametrize("name", every_third(DAMAGES))
+@pytest.mark.parametrize("name", every_fifth(DAMAGES))
 def test_what_undoes_the_damage_is_named(
     name: str, archive: GameArchive, trained: dict[int, Trained]
 ) -> None:
