@@ -122,7 +122,7 @@ def test_what_weights_show_to_be_lost_comes_before_what_makes_up_for_it(
     archive: GameArchive, trained: dict[int, Trained], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = ("no weight is negative", "the signs are lost", "keep them")
-    monkeypatch.setattr(edits, "lost_part", lambda network: lost)
+    monkeypatch.setattr(edits, "lost_part", lambda foreign: lost)
     script, damage, _ = DAMAGES["turned kernels"]
     (finding,) = _findings(archive, trained[id(script)], damage)
     assert (finding.cause, finding.remedy, finding.root) == (*lost[1:], "weights")

@@ -7,6 +7,7 @@ from copy import deepcopy
 from types import MethodType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.checks.computation.edits import check_edits
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses import edits
 from hexsearch.doctor.hypotheses.edits import all_edits
 from hexsearch.doctor.hypotheses.edits.inner import inner_calls, told
 from hexsearch.doctor.pipeline import ExaminedPipeline
@@ -78,7 +80,7 @@ def test_code_that_spoils_a_sound_network_is_named(
     assert ("without being turned back" in finding.cause) == (name == "not turned back")
     planes = torch.zeros(2, 2, SIZE, SIZE)
     planes[0, 0, 1, 2] = planes[1, 1, 4, 0] = 1.0
-    calls = inner_calls(_Wrapped(deepcopy(trained.network), answer), planes)
+    calls, _ = inner_calls(_Wrapped(deepcopy(trained.network), answer), planes)
     assert list(calls) == ["net"] and words in told(calls["net"], planes)
 
 
@@ -97,7 +99,8 @@ class _OneValue(nn.Module):
 def test_a_network_inside_may_give_a_value_of_one_dimension() -> None:
     network, planes = _sample()
     wrapped = _Wrapped(_OneValue(network), lambda net, shown: net(shown.flip(3)))
-    assert list(inner_calls(wrapped, planes)) == ["net"]
+    calls, whole = inner_calls(wrapped, planes)
+    assert list(calls) == ["net"] and torch.equal(whole[0], calls["net"][0].policy)
     (edit,) = [each for each in all_edits(wrapped, planes) if each.family == "wrapping"]
     with edit.made():
         assert torch.equal(wrapped(planes)[0], network(planes)[0])
@@ -119,9 +122,9 @@ class _Mean(nn.Module):
 def test_one_network_of_a_mean_may_be_right() -> None:
     network, planes = _sample()
     mean, more = _Mean(network, Tower(SIZE).eval()), torch.cat([planes, planes], dim=1)
-    edits = [each for each in all_edits(mean, more) if "called first" in each.words]
-    assert [each.words.split()[1] for each in edits] == ["first", "second"]
-    with edits[0].made():
+    found = [each for each in all_edits(mean, more) if "called first" in each.words]
+    assert [each.words.split()[1] for each in found] == ["first", "second"]
+    with found[0].made():
         assert torch.equal(mean(more)[1], network(planes)[1])
     assert not torch.equal(mean(more)[1], network(planes)[1])
 
@@ -194,14 +197,23 @@ def test_a_sum_that_is_left_out_is_put_back() -> None:
 
 
 class _Cut(nn.Module):
+    def __init__(self, least: float) -> None:
+        super().__init__()
+        self.least = least
+
     def forward(self, x: Tensor) -> Tensor:
-        return torch.clamp(x, 0.0, 0.1)
+        return torch.clamp(x, self.least, 0.1)
 
 
-def test_features_are_not_cut_off() -> None:
+@pytest.mark.parametrize("least", [0.0, -0.1])
+def test_features_are_not_cut_off(least: float) -> None:
     network, planes = _sample()
+    if least:  # features of both signs
+        network.stem.weight.data.mul_(-1.0)
+        network.forward = MethodType(_twice_active, network)  # type: ignore[method-assign]
+        network.stem = nn.Sequential(network.stem)  # type: ignore[assignment]
     right = network(planes)[1]
-    network.blocks.append(_Cut())
+    (network.stem if least else network.blocks).append(_Cut(least))  # type: ignore[operator]
     (edit,) = [each for each in all_edits(network, planes) if each.family == "bounds"]
     assert not torch.allclose(network(planes)[1], right)
     with edit.made():
@@ -283,3 +295,16 @@ def test_biases_before_norms_are_made_up_for() -> None:
     with edit.made():
         assert torch.allclose(layers(planes), right, atol=1e-4)
     assert torch.equal(layers(planes), wrong) and not torch.allclose(wrong, right, atol=0.1)
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_no_edit_of_a_sound_network_fails(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a user's network breaks is passed over, so a fault of an edit itself would hide."""
+    monkeypatch.setattr(edits, "_possible", lambda found: found)
+    script = SOUND[name]
+    stones = np.zeros((2, SIZE, SIZE), dtype=np.int8)
+    stones[0, 1, 2] = stones[1, 3, 0] = 1
+    planes = torch.from_numpy(np.stack([script.encode(board, 1) for board in stones]))
+    wrapped = _Wrapped(script.network(SIZE).eval(), lambda net, shown: net(shown))
+    families = {edit.family for edit in all_edits(wrapped, planes)}
+    assert families >= {"wrapping", "activation", "bounds", "one activation"}

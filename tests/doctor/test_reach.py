@@ -269,14 +269,25 @@ def test_lost_signs_and_biases_are_named() -> None:
         scale[:5] = 0.0
     off = _switched_off(norms)
     assert off is not None and "62% of these in all" in off[0]
-    fused = nn.Sequential(*(nn.Conv2d(8, 8, 3, bias=False) for _ in range(3)))
-    found = _without_biases(fused)
+    planes = torch.zeros(2, 8, 7, 7)
+    fused = nn.Sequential(*(nn.Conv2d(8, 8, 3, padding=1, bias=False) for _ in range(3)))
+    found = _without_biases(fused, lambda: fused(planes))
     assert found is not None and "no norm follows them" in found[0]
-    assert _without_biases(nn.Sequential(fused, nn.BatchNorm2d(8))) is None
-    biased = nn.Sequential(*(nn.Conv2d(8, 8, 3) for _ in range(3)), nn.Linear(8, 8))
-    assert _without_biases(biased) is None
-    for name, parameter in biased.named_parameters():
-        if name in ("0.bias", "1.bias", "2.bias"):
-            parameter.data.zero_()
-    found = _without_biases(biased)
-    assert found is not None and "the biases of 3 of 3 convolutions" in found[0]
+    normed = nn.Sequential(fused, nn.BatchNorm2d(8)).eval()
+    assert _without_biases(normed, lambda: normed(planes)) is None
+
+
+@pytest.mark.parametrize("normed", [False, True])
+def test_biases_of_zero_are_lost_unless_a_norm_follows(normed: bool) -> None:
+    parts: list[nn.Module] = []
+    for _ in range(3):
+        parts += [nn.Conv2d(8, 8, 3), *([nn.BatchNorm2d(8)] if normed else [])]
+    network = nn.Sequential(*parts, nn.Flatten(), nn.Linear(8, 8)).eval()
+    planes = torch.zeros(2, 8, 7, 7)
+    assert _without_biases(network, lambda: network(planes)) is None
+    for part in parts:
+        if isinstance(part, nn.Conv2d) and part.bias is not None:
+            part.bias.data.zero_()
+    found = _without_biases(network, lambda: network(planes))
+    assert (found is None) == normed
+    assert found is None or "the biases of 3 of 3 convolutions" in found[0]

@@ -68,16 +68,7 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
 
     Positions near the end of the games are used where there are enough of them.
     """
-    rng = np.random.default_rng(seed)
-    near = np.flatnonzero(observed.evaluation.to_end <= NEAR)
-    usable = near if len(near) >= _POSITIONS // 2 else np.arange(len(observed.positions))
-    chosen = np.sort(rng.choice(usable, min(_POSITIONS, len(usable)), replace=False))
-    positions, planes, changes = _prepared(examined, observed, chosen)
-    seconds = _seconds(examined, planes) * len(changes)
-    if seconds > _SECONDS and len(chosen) > _FEWEST:  # a slow network is asked less
-        few = max(_FEWEST, int(len(chosen) * _SECONDS / seconds))
-        chosen = np.sort(rng.choice(chosen, few, replace=False))
-        positions, planes, changes = _prepared(examined, observed, chosen)
+    chosen, positions, planes, changes = _chosen(examined, observed, seed)
     won, game = observed.evaluation.red_won[chosen], observed.evaluation.game[chosen]
     played = observed.played[chosen]
     moving = played >= 0
@@ -124,6 +115,23 @@ def input_scores(examined: ExaminedNetwork, observed: Observed, seed: int) -> li
                 )
             )
     return scores
+
+
+def _chosen(
+    examined: ExaminedNetwork, observed: Observed, seed: int
+) -> tuple[Ints, Positions, Tensor, list[tuple[str, Change]]]:
+    """The rows that are tried, fewer of them for a slow network, and what `_prepared` gives."""
+    rng = np.random.default_rng(seed)
+    near = np.flatnonzero(observed.evaluation.to_end <= NEAR)
+    usable = near if len(near) >= _POSITIONS // 2 else np.arange(len(observed.positions))
+    chosen = np.sort(rng.choice(usable, min(_POSITIONS, len(usable)), replace=False))
+    prepared = _prepared(examined, observed, chosen)
+    seconds = _seconds(examined, prepared[1]) * len(prepared[2])
+    if seconds > _SECONDS and len(chosen) > _FEWEST:
+        few = max(_FEWEST, int(len(chosen) * _SECONDS / seconds))
+        chosen = np.sort(rng.choice(chosen, few, replace=False))
+        prepared = _prepared(examined, observed, chosen)
+    return chosen, *prepared
 
 
 def _prepared(

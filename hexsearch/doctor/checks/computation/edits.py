@@ -102,7 +102,7 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             evidence = f"in the second halves of games, {evidence} with {edit.words}{tale}"
             cause, remedy, root = edit.cause, edit.remedy, "computation"
             # An edit may make up for a part of what is lost.
-            if (lost := lost_part(network)) is not None:
+            if (lost := lost_part(tried_on)) is not None:
                 evidence, cause, remedy = f"{lost[0]}; {evidence}", *lost[1:]
                 root = "weights"
             yield Finding("computation", severity, evidence, cause, remedy, root=root)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.general.initial_weights import (
     has_vanished,
     is_too_long,
     larger_layers,
 )
+from hexsearch.doctor.hypotheses.general.norm_statistics import before_norms, is_norm
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _LAYERS, _ROWS = 3, 4  # layers that are needed, and rows of each
@@ -24,7 +28,8 @@ _GAP = 0.1  # part of the median size below which nothing lies where small weigh
 
 def check_loaded_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Report weights as no training leaves them."""
-    network = needed(pipeline.foreign).model
+    foreign = needed(pipeline.foreign)
+    network = foreign.model
     if not isinstance(network, nn.Module):
         return
     layers = _layers(network)
@@ -37,7 +42,7 @@ def check_loaded_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         _too_long(network) if is_poor else None,
         _equal_lengths(layers),
         _zeros(layers, is_poor),
-        lost_part(network),
+        lost_part(foreign),
     ):
         if finding is not None:
             evidence, cause, remedy = finding
@@ -52,9 +57,17 @@ def check_loaded_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             return
 
 
-def lost_part(network: nn.Module) -> tuple[str, str, str] | None:
+def lost_part(foreign: ForeignNetwork) -> tuple[str, str, str] | None:
     """Evidence, cause and remedy where weights show that a part of them was lost."""
-    return _switched_off(network) or _one_sign(_layers(network)) or _without_biases(network)
+    network, empty = foreign.model, np.zeros((foreign.size, foreign.size), dtype=np.int8)
+    if not isinstance(network, nn.Module):
+        return None
+
+    def run() -> None:
+        planes = [torch.as_tensor(foreign.encoded(empty, side)).float() for side in (-1, 1)]
+        foreign.respond(torch.stack(planes))
+
+    return _switched_off(network) or _one_sign(_layers(network)) or _without_biases(network, run)
 
 
 def _layers(network: nn.Module) -> dict[str, Tensor]:
@@ -131,7 +144,7 @@ def _equal_lengths(layers: dict[str, Tensor]) -> tuple[str, str, str] | None:
 
 def _switched_off(network: nn.Module) -> tuple[str, str, str] | None:
     """Channels that norms multiply by exactly 0, in part of the channels of several norms."""
-    scales = [m.weight for m in network.modules() if _is_norm(m) and hasattr(m, "weight")]
+    scales = [m.weight for m in network.modules() if is_norm(m) and hasattr(m, "weight")]
     held = [scale.detach() for scale in scales if isinstance(scale, Tensor)]
     part = [scale for scale in held if 0 < int((scale == 0).sum()) < len(scale)]
     count, zero = sum(map(len, part)), sum(int((scale == 0).sum()) for scale in part)
@@ -159,17 +172,24 @@ def _one_sign(layers: dict[str, Tensor]) -> tuple[str, str, str] | None:
     )
 
 
-def _without_biases(network: nn.Module) -> tuple[str, str, str] | None:
-    """Convolutions without biases where no norm shifts what they give, or whose biases are 0."""
+def _without_biases(network: nn.Module, run: Callable[[], object]) -> tuple[str, str, str] | None:
+    """Convolutions without biases where no norm shifts what they give, or whose biases are 0.
+
+    Args:
+        run: calls the network.
+    """
     modules = list(network.modules())
     convolutions = [m for m in modules if isinstance(m, _ConvNd) and m.out_channels >= _ROWS]
     if len(convolutions) < _LAYERS:
         return None
+    # A library without biases before norms fills in zeros there.
+    followed = list(before_norms(network, run).values())
+    alone = [m for m in convolutions if not any(m is other for other in followed)]
     others = [m.bias for m in modules if isinstance(m, nn.Linear) and m.bias is not None]
-    zero = [m for m in convolutions if m.bias is not None and not bool(m.bias.any())]
-    if len(zero) > len(convolutions) // 2 and any(bool(bias.any()) for bias in others):
-        evidence = f"the biases of {len(zero)} of {len(convolutions)} convolutions are exactly 0"
-    elif all(m.bias is None for m in convolutions) and not any(_is_norm(m) for m in modules):
+    zero = [m for m in alone if m.bias is not None and not bool(m.bias.any())]
+    if len(zero) > len(alone) // 2 and any(bool(bias.any()) for bias in others):
+        evidence = f"the biases of {len(zero)} of {len(alone)} convolutions are exactly 0"
+    elif all(m.bias is None for m in convolutions) and not any(is_norm(m) for m in modules):
         evidence = f"{len(convolutions)} convolutions have no bias, and no norm follows them"
     else:
         return None
@@ -180,11 +200,6 @@ def _without_biases(network: nn.Module) -> tuple[str, str, str] | None:
         "strict=False does not tell), or the loader takes them for 0",
         "build the convolutions with biases and load strictly; if training had none, all is well",
     )
-
-
-def _is_norm(module: nn.Module) -> bool:
-    own = {name for name, _ in (*module.named_parameters(recurse=False), *module.named_buffers())}
-    return "norm" in type(module).__name__.lower() or bool(own & {"gamma", "running_mean"})
 
 
 def _zeros(layers: dict[str, Tensor], is_poor: bool) -> tuple[str, str, str] | None:

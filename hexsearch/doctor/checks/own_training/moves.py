@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hexsearch.doctor.checks.own_training.loss_weights import (
@@ -128,25 +129,7 @@ def _formula(own: OwnTraining) -> Iterator[Finding]:
         return
     yield from silent_moves(own, ~pulled, in_use)
     if without_softmax(rows.policy):
-        if over_the_batch(rows.policy, rows.batch):
-            yield Finding.error(
-                "training policy",
-                f"the probabilities of each cell sum to 1 over the {int((rows.batch == 0).sum())} "
-                "rows of a batch, and those of a row do not",
-                "the softmax of the policy goes over the batch (dim=0) in place of the moves: a "
-                "row's chances are compared with those of other positions",
-                "take log_softmax over the moves, dim=1",
-                root="policy targets",
-            )
-            return
-        yield Finding.error(
-            "training policy",
-            f"in {int(pulled.sum()):,} rows the policy loss raises one number, and lowers none",
-            "the policy loss has no softmax: it takes logits for log probabilities (nll_loss "
-            "without log_softmax), so the logit of each played move is raised without bound",
-            "use cross_entropy, or nll_loss of log_softmax(logits)",
-            root="policy targets",
-        )
+        yield _without_softmax(rows.policy, rows.batch)
         return
     policy = Output("", rows.policy.tensor[own.usual], 0, rows.policy.gradient[own.usual])
     if factor := factor_of_chance(policy, rows.size**2):
@@ -178,6 +161,29 @@ def _formula(own: OwnTraining) -> Iterator[Finding]:
             "use the cross-entropy of the logits",
             root="policy targets",
         )
+
+
+def _without_softmax(policy: Output, batch: NDArray[np.int64]) -> Finding:
+    """The finding for a policy loss without a softmax over the moves."""
+    rows = len(policy.tensor)
+    if over_the_batch(policy, batch):
+        return Finding.error(
+            "training policy",
+            f"in {rows:,} rows of {len(np.unique(batch))} batches the probabilities of each cell "
+            "sum to 1 over the rows of a batch, and those of a row do not sum to 1",
+            "the softmax of the policy goes over the batch (dim=0) in place of the moves: a "
+            "row's chances are compared with those of other positions",
+            "take log_softmax over the moves, dim=1",
+            root="policy targets",
+        )
+    return Finding.error(
+        "training policy",
+        f"in {rows:,} rows the policy loss raises one number, and lowers none",
+        "the policy loss has no softmax: it takes logits for log probabilities (nll_loss "
+        "without log_softmax), so the logit of each played move is raised without bound",
+        "use cross_entropy, or nll_loss of log_softmax(logits)",
+        root="policy targets",
+    )
 
 
 def _punished(factor: float) -> Finding:

@@ -35,22 +35,20 @@ def other_numbers(rows: Rows, known: Catalogue) -> str:
             f"plane {', '.join(many)} has a different number in nearly every cell, and a few "
             "numbers at inference: noise is added, or boards are averaged"
         )
-    ranks, told, many_levels = [], [], list[list[bool]]()
+    ranks, told = [], []
     for inputs in (rows.inputs, known.inputs):
         by_rank = torch.zeros_like(inputs, dtype=torch.float32)
         levels = []
-        many_levels.append([])
         for plane in range(inputs.shape[1]):
             found = torch.unique(inputs[:, plane])
             levels.append(_levels(found))
-            many_levels[-1].append(len(found) > _LEVELS)
-            if 1 < len(found) <= _LEVELS:
+            if len(found) > _LEVELS:
+                by_rank[:, plane] = -1.0  # no rank, and not that of a plane with few levels
+            elif len(found) > 1:
                 by_rank[:, plane] = torch.searchsorted(found, inputs[:, plane].contiguous()).float()
         ranks.append(by_rank)
         told.append(levels)
     made = set(half_turn_keys(ranks[1]))
-    if many_levels[0] != many_levels[1]:  # planes whose order is not compared
-        return ""
     if np.mean([key in made for key in half_turn_keys(ranks[0])]) < _EXPLAINS:
         return ""
     other = [

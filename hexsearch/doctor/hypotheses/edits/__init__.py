@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from hexsearch.doctor.hypotheses.edits.activations import activation_edits
+from hexsearch.doctor.hypotheses.edits.attention import attention_edits
 from hexsearch.doctor.hypotheses.edits.edit import Edit
 from hexsearch.doctor.hypotheses.edits.functions import function_edits
 from hexsearch.doctor.hypotheses.edits.inner import inner_edits
@@ -33,10 +34,11 @@ def all_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
     for edits in (
         plane_edits(network, planes),
         function_edits(),
+        attention_edits(),
         inner_edits(network, planes),
         order_edits(network, size),
         weight_edits(network, size),
-        norm_edits(network),
+        norm_edits(network, planes),
         part_edits(network),
         sibling_edits(network),
         module_edits(network),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -13,10 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from hexsearch.doctor.hypotheses.edits.edit import Edit, named_functions, replacing
+from hexsearch.doctor.hypotheses.edits.edit import (
+    Edit,
+    Function,
+    hooked,
+    named_functions,
+    replacing,
+)
 from hexsearch.doctor.own_training.where.lines import Line
 
-Function = Callable[..., Any]
 _NARROW = 4  # numbers of a position up to which a tensor is an answer, and no hidden feature
 _CALLED: dict[str, tuple[str, ...]] = {
     "relu": ("relu", "relu_"),
@@ -47,6 +52,7 @@ _ACTIVATIONS: dict[str, Function] = {
     "tanh": torch.tanh,
     "identity (no activation)": lambda x: x,
 }
+_FAR = 1e30  # a feature beyond every bound
 _CUT = ("clamp", "clamp_", "clip", "clip_", "clamp_min", "clamp_max", "hardtanh", "relu6")
 
 
@@ -71,15 +77,16 @@ def activation_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
     yield from _at_single_places(seen.places)
     if seen.names:
         common = seen.names.most_common(1)[0][0]
-        yield from _one_more(network, planes, common)
+        yield from _one_more(network, common)
 
 
 def _cuts() -> Iterator[Edit]:
     def uncut(original: Function, x: Tensor, *args: Any, **kwargs: Any) -> Any:
         if x.ndim < 2 or x[0].numel() <= _NARROW:
             return original(x, *args, **kwargs)
-        name = getattr(original, "__name__", "")
-        return functional.relu(x) if name == "relu6" else x
+        # A bound at 0 from below is a relu, which training had.
+        least = float(original(x.new_full((1,), -_FAR), *args, **kwargs))
+        return functional.relu(x) if least == 0 else x
 
     yield Edit(
         "bounds",
@@ -132,7 +139,7 @@ def _at_single_places(places: Mapping[Line, str]) -> Iterator[Edit]:
         )
 
 
-def _one_more(network: nn.Module, planes: Tensor, name: str) -> Iterator[Edit]:
+def _one_more(network: nn.Module, name: str) -> Iterator[Edit]:
     """The network's own activation after each kind of part, and before what follows a part."""
     function = _ACTIVATIONS.get(name, _ACTIVATIONS.get(f"{name} (0.01)", functional.relu))
     for role, modules in parts_by_role(network).items():
@@ -166,19 +173,12 @@ def _role(path: list[str], named: Mapping[str, nn.Module]) -> str:
     return ".".join(parts)
 
 
-@contextmanager
-def _followed(modules: list[nn.Module], function: Function) -> Iterator[None]:
+def _followed(modules: list[nn.Module], function: Function) -> AbstractContextManager[None]:
     """Let a function follow modules that give a tensor."""
-
-    def follow(module: nn.Module, inputs: Any, output: Any) -> Any:
-        return function(output) if isinstance(output, Tensor) else output
-
-    handles = [each.register_forward_hook(follow) for each in modules]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return hooked(
+        modules,
+        lambda module, inputs, output: function(output) if isinstance(output, Tensor) else output,
+    )
 
 
 def _everywhere(function: Function) -> dict[Function, Function]:

@@ -71,6 +71,21 @@ def having(modules: Sequence[nn.Module], **attributes: Any) -> Iterator[None]:
                 setattr(module, name, value)
 
 
+@contextmanager
+def hooked(
+    modules: Iterable[nn.Module], after: Function | None = None, before: Function | None = None
+) -> Iterator[None]:
+    """Let torch's forward hooks run after modules, and pre-hooks before them."""
+    modules = list(modules)
+    handles = [module.register_forward_pre_hook(before) for module in modules if before]
+    handles += [module.register_forward_hook(after) for module in modules if after]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 class _Replaced(TorchFunctionMode):
     """Calls other functions in place of some."""
 

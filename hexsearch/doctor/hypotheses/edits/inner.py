@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hexsearch.doctor.hypotheses.edits.edit import Edit
+from hexsearch.doctor.hypotheses.edits.edit import Edit, hooked
 from hexsearch.doctor.hypotheses.general.plane_changes import all_changes
 
 _CLOSE = 1e-5
@@ -40,7 +40,7 @@ def inner_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
         planes: [P, C, N, N] as the encoder gives them.
     """
     outer = type(network).__name__
-    found = inner_calls(network, planes)
+    found, whole = inner_calls(network, planes)
     inside = {id(p) for name in found for p in network.get_submodule(name).parameters()}
     if any(id(parameter) not in inside for parameter in network.parameters()):
         return  # what is round it was trained, too, and is more than a wrapper
@@ -61,15 +61,18 @@ def inner_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
             "wrapping",
             f"what {name} ({type(inner).__name__}) answers by itself to the planes of encode()",
             f"what {outer}.forward() does round {name} spoils the answers of {name}, which are "
-            f"right by themselves: {told(calls, planes)}{_of_policies(network, calls, planes)}",
+            f"right by themselves: {told(calls, planes)}{_of_policies(whole, calls, planes)}",
             f"compare the answers of {outer} with those of {name} for one position, and give it "
             "planes, and read its answers, as training did",
             partial(_instead, network, inner),
         )
 
 
-def inner_calls(network: nn.Module, planes: Tensor) -> dict[str, list[Call]]:
-    """Calls of the outermost modules inside that return a policy and a value, by name."""
+def inner_calls(network: nn.Module, planes: Tensor) -> tuple[dict[str, list[Call]], Any]:
+    """Calls of the outermost modules inside that return a policy and a value, by name.
+
+    The second is what the whole network returns.
+    """
     cells, found = planes.shape[-1] ** 2, defaultdict(list)
     open_: list[str] = []
 
@@ -82,19 +85,14 @@ def inner_calls(network: nn.Module, planes: Tensor) -> dict[str, list[Call]]:
         if call is not None and not any(other in found for other in open_):
             found[name].append(call)
 
-    handles = []
-    for name, module in network.named_modules():
-        if name:
-            handles.append(module.register_forward_pre_hook(partial(begin, name=name)))
-            handles.append(module.register_forward_hook(partial(end, name=name)))
-    try:
-        with torch.no_grad():
-            network(planes.clone())
-    finally:
-        for handle in handles:
-            handle.remove()
+    with ExitStack() as hooks, torch.no_grad():
+        for name, module in network.named_modules():
+            if name:
+                named = partial(end, name=name), partial(begin, name=name)
+                hooks.enter_context(hooked([module], *named))
+        whole = network(planes.clone())
     outermost = [n for n in found if not any(n.startswith(f"{other}.") for other in found)]
-    return {name: found[name] for name in outermost}
+    return {name: found[name] for name in outermost}, whole
 
 
 def _call(inputs: Any, output: Any, cells: int) -> Call | None:
@@ -124,14 +122,13 @@ def told(calls: list[Call], planes: Tensor) -> str:
     return f"it is called {times}, with {', '.join(parts)}"
 
 
-def _of_policies(network: nn.Module, calls: list[Call], planes: Tensor) -> str:
+def _of_policies(whole: Any, calls: list[Call], planes: Tensor) -> str:
     """Says so where the policies of turned boards are averaged as they are."""
     turned = [_change(call.planes, planes).startswith("the board ") for call in calls]
-    with torch.no_grad():
-        whole = _answers(network(planes.clone()))
-    if len(calls) < 2 or not any(turned) or whole is None:
+    answers = _answers(whole)
+    if len(calls) < 2 or not any(turned) or answers is None:
         return ""
-    asked = whole[0].detach().flatten(1)
+    asked = answers[0].detach().flatten(1)
     policies = torch.stack([call.policy for call in calls])
     pairs = (
         (asked, policies),
@@ -176,6 +173,10 @@ def _change(given: Tensor, planes: Tensor) -> str:
     return f"other numbers on plane{'s' if len(places) > 1 else ''} {', '.join(places)}{of}"
 
 
+def _kept_in(answers: list[Any]) -> Callable[[nn.Module, Any, Any], None]:
+    return lambda module, inputs, output: answers.append(output)
+
+
 @contextmanager
 def _of_first_call(network: nn.Module, inner: nn.Module) -> Iterator[None]:
     """Let the network give what a part of it answers to its first call."""
@@ -186,19 +187,16 @@ def _of_first_call(network: nn.Module, inner: nn.Module) -> Iterator[None]:
         forward(planes)
         return answers[0]
 
-    handle = inner.register_forward_hook(lambda module, inputs, output: answers.append(output))
-    try:
-        with _giving(network, first):
-            yield
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def _instead(network: nn.Module, inner: nn.Module) -> Iterator[None]:
-    """Let the network give the answers of a part of it."""
-    with _giving(network, inner.forward):
+    with (
+        hooked([inner], _kept_in(answers)),
+        _giving(network, first),
+    ):
         yield
+
+
+def _instead(network: nn.Module, inner: nn.Module) -> AbstractContextManager[None]:
+    """Let the network give the answers of a part of it."""
+    return _giving(network, inner.forward)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 
-from hexsearch.doctor.hypotheses.edits.edit import Edit, having
+from hexsearch.doctor.hypotheses.edits.edit import Edit, having, hooked
 
 _REMEDY = "build the network with the settings of its training, which a state dict does not hold"
 _EPSILONS = (1e-3, 1e-5)
@@ -88,20 +88,14 @@ def _dropouts(layers: list[_DropoutNd]) -> Iterator[Edit]:
             yield _edit(words, "scale of what passes a dropout at inference", made)
 
 
-@contextmanager
-def _scaled(dropouts: list[_DropoutNd], power: int) -> Iterator[None]:
+def _scaled(dropouts: list[_DropoutNd], power: int) -> AbstractContextManager[None]:
     """Let each dropout scale what it passes at inference."""
 
     def scale(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         assert isinstance(module, _DropoutNd)
         return output * float((1 - module.p) ** power)
 
-    handles = [each.register_forward_hook(scale) for each in dropouts]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return hooked(dropouts, scale)
 
 
 def _is_padded(module: _ConvNd) -> bool:

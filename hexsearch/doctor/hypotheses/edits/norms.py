@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd
 
-from hexsearch.doctor.hypotheses.edits.edit import Edit, changed, holding
+from hexsearch.doctor.hypotheses.edits.edit import Edit, changed, holding, hooked
+from hexsearch.doctor.hypotheses.general.norm_statistics import before_norms
 
 _VARIANCES: tuple[tuple[str, str, Callable[[Tensor], Tensor]], ...] = (
     ("squares", "standard deviations", torch.square),
@@ -25,8 +24,12 @@ _VARIANCES: tuple[tuple[str, str, Callable[[Tensor], Tensor]], ...] = (
 )
 
 
-def norm_edits(network: nn.Module) -> Iterator[Edit]:
-    """Variances, scales and shifts, each of all norms of a network."""
+def norm_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
+    """Variances, scales and shifts, each of all norms of a network.
+
+    Args:
+        planes: [P, C, N, N] as the encoder gives them.
+    """
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     variances = [norm.running_var for norm in norms if norm.running_var is not None]
     for words, held, change in _VARIANCES if variances else ():
@@ -37,12 +40,14 @@ def norm_edits(network: nn.Module) -> Iterator[Edit]:
             "save the variances of the inputs and not another measure of their spread",
             partial(changed, variances, change),
         )
-    before = _biasless(network)
-    if before:
+    with torch.no_grad():
+        followed = before_norms(network, lambda: network(planes[:2]))
+    biasless = [name for name, layer in followed.items() if layer.bias is None]
+    if biasless and norms:
         yield Edit(
             "means",
             "the means of what batch norms get in place of their running means",
-            f"the biases of {len(before)} convolution(s) before batch norms, such as {before[0]}, "
+            f"the biases of {len(biasless)} convolution(s) before norms, such as {biasless[0]}, "
             "were left out (bias=False, and strict=False when the weights were loaded): the "
             "running means of the norms contain them, so every channel is off by a number",
             "build the convolutions with biases as in training, and load strictly",
@@ -53,36 +58,21 @@ def norm_edits(network: nn.Module) -> Iterator[Edit]:
         yield from _scales(scaled)
 
 
-def _biasless(network: nn.Module) -> list[str]:
-    """Convolutions without a bias that have a batch norm behind them in the same module."""
-    found = []
-    for name, module in network.named_modules():
-        for (inner, first), (_, second) in pairwise(module.named_children()):
-            if isinstance(first, _ConvNd) and first.bias is None and isinstance(second, _BatchNorm):
-                found.append(f"{name}.{inner}" if name else inner)
-    return found
-
-
 @contextmanager
 def _with_own_means(norms: list[_BatchNorm]) -> Iterator[None]:
     """Let batch norms subtract the means of what they get."""
-    kept = [norm.running_mean.clone() for norm in norms if norm.running_mean is not None]
-    used = [norm for norm in norms if norm.running_mean is not None]
+    means = {norm: norm.running_mean for norm in norms if norm.running_mean is not None}
+    kept = {norm: mean.clone() for norm, mean in means.items()}
 
-    def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        mean = module.running_mean
-        assert isinstance(mean, Tensor)
-        mean.copy_(inputs[0].detach().transpose(0, 1).flatten(1).mean(dim=1))
+    def look(module: _BatchNorm, inputs: tuple[Tensor, ...]) -> None:
+        means[module].copy_(inputs[0].detach().transpose(0, 1).flatten(1).mean(dim=1))
 
-    handles = [norm.register_forward_pre_hook(look) for norm in used]
     try:
-        yield
+        with hooked(means, before=look):
+            yield
     finally:
-        for handle in handles:
-            handle.remove()
-        for norm, mean in zip(used, kept, strict=True):
-            assert norm.running_mean is not None
-            norm.running_mean.copy_(mean)
+        for norm, mean in kept.items():
+            means[norm].copy_(mean)
 
 
 def _scales(scaled: list[tuple[Tensor, Tensor]]) -> Iterator[Edit]:

@@ -8,14 +8,14 @@ one order and answer in another are not changed, but read the wrong numbers.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import permutations
 
 import torch
 from torch import Tensor, nn
 
-from hexsearch.doctor.hypotheses.edits.edit import Edit
+from hexsearch.doctor.hypotheses.edits.edit import Edit, hooked
 
 _MOST = 4  # layers that are tried
 _AXES = ("channel", "row", "column")
@@ -62,15 +62,6 @@ def _orders(layer: nn.Linear, size: int) -> Iterator[tuple[str, Tensor]]:
             yield f"by {usual} and not by {other}", back
 
 
-@contextmanager
-def _read_in_order(layer: nn.Linear, places: Tensor) -> Iterator[None]:
+def _read_in_order(layer: nn.Linear, places: Tensor) -> AbstractContextManager[None]:
     """Let a layer read its inputs from other places."""
-
-    def reorder(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (inputs[0][..., places], *inputs[1:])
-
-    handle = layer.register_forward_pre_hook(reorder)
-    try:
-        yield
-    finally:
-        handle.remove()
+    return hooked([layer], before=lambda module, inputs: (inputs[0][..., places], *inputs[1:]))

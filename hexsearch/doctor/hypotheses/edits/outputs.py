@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import permutations
 from typing import Any
 
 from torch import Tensor, nn
 
-from hexsearch.doctor.hypotheses.edits.edit import Edit
+from hexsearch.doctor.hypotheses.edits.edit import Edit, hooked
 
 _MOST = 4  # outcomes whose orders are tried
 _OUTPUTS = (2, 3, 4)
@@ -40,13 +40,8 @@ def output_edits(network: nn.Module) -> Iterator[Edit]:
             )
 
 
-@contextmanager
-def _giving(network: nn.Module, change: Callable[[Any], Any]) -> Iterator[None]:
-    handle = network.register_forward_hook(lambda module, inputs, output: change(output))
-    try:
-        yield
-    finally:
-        handle.remove()
+def _giving(network: nn.Module, change: Callable[[Any], Any]) -> AbstractContextManager[None]:
+    return hooked([network], lambda module, inputs, output: change(output))
 
 
 def _other(output: Any, place: int) -> Any:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import combinations, islice
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from hexsearch.doctor.hypotheses.edits.edit import Edit
+from hexsearch.doctor.hypotheses.edits.edit import Edit, hooked
 
 _FACTORS = {"times 255": 255.0, "divided by 255": 1 / 255.0, "times 2": 2.0, "halved": 0.5}
 _LEVELS = (1.0, 0.0, -1.0, 0.5, 0.25, 0.75)
@@ -79,13 +78,5 @@ def _filled(planes: Tensor, place: int, level: float) -> Tensor:
     return planes
 
 
-@contextmanager
-def _given(network: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    def changed(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (change(inputs[0]), *inputs[1:])
-
-    handle = network.register_forward_pre_hook(changed)
-    try:
-        yield
-    finally:
-        handle.remove()
+def _given(network: nn.Module, change: Callable[[Tensor], Tensor]) -> AbstractContextManager[None]:
+    return hooked([network], before=lambda module, inputs: (change(inputs[0]), *inputs[1:]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hexsearch.doctor.hypotheses.edits.activations import parts_by_role
-from hexsearch.doctor.hypotheses.edits.edit import Edit
+from hexsearch.doctor.hypotheses.edits.edit import Edit, hooked
 
 _SHARES = (0.05, 0.1, 0.2, 0.5, 2.0)
 _WAYS = (
@@ -68,23 +68,18 @@ def _keeping_shape(
         if isinstance(given, Tensor) and isinstance(output, Tensor) and given.ndim > 1:
             kept.update({role} if given.shape == output.shape else ())
 
-    handles = [
-        module.register_forward_hook(partial(note, role=role))
-        for role, modules in roles.items()
-        for module in modules[:1]
-        if any(True for _ in module.parameters())
-    ]
-    try:
-        with torch.no_grad():
-            network(planes[:2])
-    finally:
-        for handle in handles:
-            handle.remove()
+    first = {role: modules[0] for role, modules in roles.items()}
+    with ExitStack() as hooks, torch.no_grad():
+        for role, module in first.items():
+            if any(True for _ in module.parameters()):
+                hooks.enter_context(hooked([module], partial(note, role=role)))
+        network(planes[:2])
     return [role for role in roles if role in kept]
 
 
-@contextmanager
-def _adding(modules: list[nn.Module], of_input: float, of_output: float) -> Iterator[None]:
+def _adding(
+    modules: list[nn.Module], of_input: float, of_output: float
+) -> AbstractContextManager[None]:
     """Let modules give so much of their input and of their output."""
 
     def add(module: nn.Module, inputs: Any, output: Any) -> Any:
@@ -95,9 +90,4 @@ def _adding(modules: list[nn.Module], of_input: float, of_output: float) -> Iter
             return output
         return of_output * output + of_input * given
 
-    handles = [each.register_forward_hook(add) for each in modules]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return hooked(modules, add)

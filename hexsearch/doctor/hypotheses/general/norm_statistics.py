@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 
 _PART = 256  # positions of a batch
 _LEAST = 4  # channels that a norm needs
@@ -95,24 +97,46 @@ def modules_between(
     network: nn.Module, run: Callable[[], object], before: str, after: str
 ) -> list[str]:
     """Names of the innermost modules that `run()` calls between two norms, with their kinds."""
+    called = _called(network, run)
+    if before not in called or after not in called:
+        return []
+    inside = called[called.index(before) + 1 : called.index(after)]
+    kinds = {name: type(module).__name__ for name, module in network.named_modules()}
+    return [f"{name}: {kinds[name]}" for name in dict.fromkeys(inside)]
+
+
+def _called(network: nn.Module, run: Callable[[], object]) -> list[str]:
+    """Names of the innermost modules that `run()` calls, in their order."""
     called: list[str] = []
-    kinds = {n: type(m).__name__ for n, m in network.named_modules() if not list(m.children())}
     handles = [
-        network.get_submodule(name).register_forward_pre_hook(
-            lambda module, inputs, name=name: called.append(name)
-        )
-        for name in kinds
-        if name
+        module.register_forward_pre_hook(lambda module, inputs, name=name: called.append(name))
+        for name, module in network.named_modules()
+        if name and not list(module.children())
     ]
     try:
         run()
     finally:
         for handle in handles:
             handle.remove()
-    if before not in called or after not in called:
-        return []
-    inside = called[called.index(before) + 1 : called.index(after)]
-    return [f"{name}: {kinds[name]}" for name in dict.fromkeys(inside)]
+    return called
+
+
+def before_norms(network: nn.Module, run: Callable[[], object]) -> dict[str, _ConvNd]:
+    """Convolutions that are followed by a norm when `run()` calls a network, by name."""
+    modules = dict(network.named_modules())
+    found = {}
+    for name, following in pairwise(_called(network, run)):
+        module = modules[name]
+        if isinstance(module, _ConvNd) and is_norm(modules[following]):
+            found[name] = module
+    return found
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Whether a module normalises, of torch's own or written by a user."""
+    buffers = {name for name, _ in module.named_buffers(recurse=False)}
+    own = buffers | {name for name, _ in module.named_parameters(recurse=False)}
+    return "norm" in type(module).__name__.lower() or bool(own & {"gamma", "running_mean"})
 
 
 def first_gap(network: nn.Module, norm: str, planes: Tensor) -> float:
