@@ -6,8 +6,9 @@
   returns (policy, value), or a mapping with these keys. Policy logits are [P, N*N], cells numbered
   row * N + column; values are [P], [P, 1] or [P, K].
 * `encode(stones, to_move)` for each position. `stones` is [N, N] int8: -1 for Blue, who connects
-  top to bottom, +1 for Red, 0 for free cells. `to_move` is -1, +1, or 0 on a finished board. It
-  returns planes [C, N, N].
+  top to bottom, +1 for Red, 0 for free cells. `to_move` is -1, +1, or 0 on a finished board (an
+  encoder that raises an error for 0 gets the side whose turn it would be). It returns planes
+  [C, N, N].
 
 The model may have two more functions:
 
@@ -56,7 +57,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hexsearch.analysis.boards import Positions
-from hexsearch.errors import ContractError
+from hexsearch.errors import ContractError, PluginError
 from hexsearch.model.plugins import import_factory, plugin_code
 from hexsearch.model.readout import Readout
 
@@ -72,8 +73,10 @@ class ForeignNetwork:
         model, encoder: the user's functions.
         for_mover: whether the value belongs to the side to move.
         is_list: whether the value is a list of outcomes, as far as the model has been called.
+        needs_mover: whether the encoder raises an error where nobody is to move.
         written: arguments that functions of the user have written into, by the function's name.
         train: the user's training function of a list of (moves, red_won), if one is given.
+        factory: the function that loaded the model, if there is one.
     """
 
     positions_seen: int | None = None
@@ -89,9 +92,10 @@ class ForeignNetwork:
         self._model_name, self._encoder_name = names
         self._decode = getattr(model, "win_prob_red", None)
         self.for_mover = callable(self._decode) and _takes_two(self._decode)
-        self.is_list = False
+        self.is_list = self.needs_mover = False
         self.written: dict[str, str] = {}
         self.train: Callable[..., Any] | None = None
+        self.factory: Callable[[], Any] | None = None
 
     def planes(self, positions: Positions) -> Tensor:
         """[P, C, N, N] planes, made by the user's encoder."""
@@ -197,8 +201,11 @@ class ForeignNetwork:
         return policy
 
     def _as_encoded(self, positions: Positions) -> Positions:
-        """The positions; for a value of the side to move, finished boards as if they were not."""
-        if not self.for_mover:
+        """The positions; for a value of the side to move, finished boards as if they were not.
+
+        So is it for an encoder that needs a side to move.
+        """
+        if not self.for_mover and not self.needs_mover:
             return positions
         return replace(positions, finished=np.zeros(len(positions), dtype=bool))
 
@@ -254,10 +261,15 @@ def load_foreign(model: str, encoder: str, size: int) -> ForeignNetwork:
         kind = type(loaded).__name__
         raise ContractError(f"--model {model} returned a {kind}, which is not a callable")
     network = ForeignNetwork(loaded, encode, size, (f"--model {model}", f"--encoder {encoder}"))
+    network.factory = load
     empty = Positions(
         size, np.zeros(0, dtype=np.int64), np.zeros(2, dtype=np.int64), np.zeros(2, dtype=bool)
     )
     network.reported(network.respond(network.planes(empty))[1], empty)
+    try:
+        network.encoded(np.zeros((size, size), dtype=np.int8), 0)
+    except PluginError:
+        network.needs_mover = True
     return network
 
 

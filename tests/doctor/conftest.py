@@ -31,10 +31,10 @@ SIZE = 5
 BUDGET = 64 * 320
 
 
-def every_fifth(names: Iterable[str]) -> list[Any]:
-    """Cases of which every fifth one is in the fast suite: neighbours ask the same check."""
+def every_tenth(names: Iterable[str]) -> list[Any]:
+    """Cases of which every tenth one is in the fast suite: neighbours ask the same check."""
     return [
-        pytest.param(name, marks=[pytest.mark.slow] if place % 5 else [])
+        pytest.param(name, marks=[pytest.mark.slow] if place % 10 else [])
         for place, name in enumerate(names)
     ]
 

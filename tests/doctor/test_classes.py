@@ -29,7 +29,7 @@ from tests.doctor import (
     slips_of_classes,
     slips_of_classes_reports,
 )
-from tests.doctor.conftest import every_fifth, pipeline, tiny
+from tests.doctor.conftest import every_tenth, pipeline, tiny
 from tests.doctor.controls_of_classes import CONTROLS
 from tests.doctor.sets_of_slips import AnySlip
 from tests.doctor.slips_of_classes_outside import FOREIGN
@@ -40,7 +40,7 @@ SLIPS = {**slips_of_classes.SLIPS, **slips_of_classes_reports.SLIPS}
 _QUICK = [name for name in SLIPS if name[0] in "acdfg" or "drawn" in name or "byte" in name]
 
 
-@pytest.mark.parametrize("name", every_fifth(_QUICK))
+@pytest.mark.parametrize("name", every_tenth(_QUICK))
 def test_a_slip_of_a_class_is_the_first_finding_by_its_name(
     name: str, archive: GameArchive
 ) -> None:

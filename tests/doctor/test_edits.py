@@ -16,18 +16,14 @@ from torch import Tensor, nn
 
 from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.checks.computation import edits
-from hexsearch.doctor.checks.computation.edits import (
-    Losses,
-    _move_losses,
-    _of_policy,
-    check_edits,
-)
+from hexsearch.doctor.checks.computation.edits import _of_policy, check_edits
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.edits import all_edits
 from hexsearch.doctor.hypotheses.edits.edit import Edit
+from hexsearch.doctor.hypotheses.edits.trying import Losses, move_losses
 from hexsearch.doctor.pipeline import ExaminedPipeline
-from tests.doctor.conftest import SIZE, every_fifth
+from tests.doctor.conftest import SIZE, every_tenth
 from tests.doctor.outside import Encode, Foreign, Trained
 from tests.doctor.outside_networks import SOUND, Tower, canonical
 
@@ -108,7 +104,7 @@ def _findings(archive: GameArchive, script: Trained, damage: Damage | None = Non
     return list(check_edits(ExaminedPipeline(label="foreign", archive=archive, foreign=foreign)))
 
 
-@pytest.mark.parametrize("name", every_fifth(DAMAGES))
+@pytest.mark.parametrize("name", every_tenth(DAMAGES))
 def test_what_undoes_the_damage_is_named(
     name: str, archive: GameArchive, trained: dict[int, Trained]
 ) -> None:
@@ -265,7 +261,7 @@ def test_moves_are_scored_on_the_board_as_played_or_as_shown(reflected: bool) ->
     cells = np.where(red & reflected, played % SIZE * SIZE + played // SIZE, played)
     logits = rng.normal(size=(40, SIZE * SIZE))
     logits[np.arange(40), cells] += 12.0
-    losses = _move_losses(logits, played, red, SIZE)
+    losses = move_losses(logits, played, red, SIZE)
     assert np.isnan(losses[:4]).all() and np.nanmax(losses) < 0.5
 
 

@@ -23,7 +23,7 @@ from hexsearch.data.split import SplitName, split_games
 from hexsearch.doctor.checks.data.sampling import check_batches
 from hexsearch.doctor.checks.split import check_split
 from hexsearch.game.board import RED, stones_after
-from tests.doctor.conftest import every_fifth, pipeline, tiny
+from tests.doctor.conftest import every_tenth, pipeline, tiny
 from tests.doctor.slips import Inject, Slip, in_batches, in_labels, in_planes, patched
 from tests.doctor.test_yardstick import findings_on
 
@@ -200,7 +200,7 @@ WITH_REPLACEMENT = of_plies(
 )
 
 
-@pytest.mark.parametrize("name", every_fifth(NAMED))
+@pytest.mark.parametrize("name", every_tenth(NAMED))
 def test_the_first_finding_names_the_change(name: str, archive: GameArchive) -> None:
     inject, words, settings = NAMED[name]
     found = findings_on(Slip(inject, words, settings), archive)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hexsearch.data.archive import GameArchive, build_archive
-from tests.doctor.conftest import every_fifth
+from tests.doctor.conftest import every_tenth
 from tests.doctor.kinds import Loop, first_cause
 from tests.doctor.own_scripts import SIZE, Games, Net, Play, bce
 from tests.doctor.test_own_training_later import batch
@@ -193,7 +193,7 @@ MISTAKES: dict[str, tuple[Loop, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", every_fifth(MISTAKES))
+@pytest.mark.parametrize("name", every_tenth(MISTAKES))
 def test_a_mistake_is_the_first_finding(played: GameArchive, name: str) -> None:
     loop, words = MISTAKES[name]
     assert words in first_cause(loop.findings(played))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.checks.training.configured import check_configured
 from hexsearch.model import blocks, pooling
-from tests.doctor.conftest import every_fifth, pipeline, tiny
+from tests.doctor.conftest import every_tenth, pipeline, tiny
 from tests.doctor.slips import ABSOLUTE, Inject, Slip, in_network, in_part, patched
 from tests.doctor.test_yardstick import findings_on
 
@@ -87,7 +87,7 @@ CASES: dict[str, tuple[Inject, str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", every_fifth(CASES))
+@pytest.mark.parametrize("name", every_tenth(CASES))
 def test_the_first_finding_names_the_change(name: str, archive: GameArchive) -> None:
     inject, words, settings = CASES[name]
     found = findings_on(Slip(inject, words, settings), archive)

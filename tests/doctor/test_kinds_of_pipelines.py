@@ -22,7 +22,7 @@ from hexsearch.training.optimisation import owner as owners
 from hexsearch.training.optimisation.average import AveragedNetwork
 from hexsearch.training.optimisation.owner import Owner
 from hexsearch.training.step import Stepper
-from tests.doctor.conftest import every_fifth
+from tests.doctor.conftest import every_tenth
 from tests.doctor.slips import (
     Inject,
     Slip,
@@ -237,7 +237,7 @@ SOUND: dict[str, Inject] = {
 }
 
 
-@pytest.mark.parametrize("name", every_fifth(NAMED))
+@pytest.mark.parametrize("name", every_tenth(NAMED))
 def test_the_first_finding_names_the_change(name: str, archive: GameArchive) -> None:
     inject, words, settings = NAMED[name]
     found = findings_on(Slip(inject, words, settings), archive)

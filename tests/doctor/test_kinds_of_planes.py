@@ -19,7 +19,7 @@ from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.own_training.watch import watch
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.refuted import without_refuted
-from tests.doctor.conftest import every_fifth
+from tests.doctor.conftest import every_tenth
 from tests.doctor.kinds import Batch, Loop, first_cause
 from tests.doctor.own_scripts import SIZE, Board, Games, Net, Planes, Play, encode
 from tests.doctor.test_play import random_game
@@ -119,7 +119,7 @@ MISTAKES: dict[str, tuple[Loop, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", every_fifth(MISTAKES))
+@pytest.mark.parametrize("name", every_tenth(MISTAKES))
 def test_a_mistake_is_the_first_finding(played: GameArchive, name: str) -> None:
     loop, words = MISTAKES[name]
     found = loop.findings(played)

@@ -18,7 +18,7 @@ from hexsearch.training import evaluation as evaluations
 from hexsearch.training import metrics
 from hexsearch.training.evaluation import Evaluator
 from hexsearch.training.trial import Trial
-from tests.doctor.conftest import every_fifth
+from tests.doctor.conftest import every_tenth
 from tests.doctor.slips import Inject, Slip, in_reported, patched
 from tests.doctor.test_yardstick import findings_on
 
@@ -218,7 +218,7 @@ CASES: dict[str, tuple[Inject, str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", every_fifth(CASES))
+@pytest.mark.parametrize("name", every_tenth(CASES))
 def test_the_first_finding_names_the_change(name: str, archive: GameArchive) -> None:
     inject, words, settings = CASES[name]
     found = findings_on(Slip(inject, words, settings), archive)

@@ -9,7 +9,7 @@ import pytest
 
 from hexsearch.data.archive import GameArchive
 from tests.doctor import listed, listed_again, listed_third
-from tests.doctor.conftest import every_fifth
+from tests.doctor.conftest import every_tenth
 from tests.doctor.slips import Slip
 from tests.doctor.test_yardstick import findings_on
 
@@ -28,7 +28,7 @@ def of_all(attribute: str) -> dict[str, Slip]:
 QUICK, SLOW = of_all("SLIPS"), of_all("SLOW")
 
 
-@pytest.mark.parametrize("name", every_fifth(QUICK))
+@pytest.mark.parametrize("name", every_tenth(QUICK))
 def test_the_first_finding_on_a_slip_names_it(name: str, archive: GameArchive) -> None:
     found = findings_on(QUICK[name], archive)
     assert found and QUICK[name].is_named_in(found[0].cause), found

@@ -18,7 +18,7 @@ from hexsearch.doctor.findings import Diagnosis
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.pipeline import ExaminedPipeline
 from hexsearch.doctor.registry import CHECKS
-from tests.doctor.conftest import doctor, every_fifth
+from tests.doctor.conftest import doctor, every_tenth
 from tests.doctor.own_mistakes import MISTAKES, SOUND
 from tests.doctor.own_scripts import SIZE, Games, Net, Play, Script, bce, encode
 from tests.doctor.test_play import random_game
@@ -51,7 +51,7 @@ def test_a_sound_training_has_no_finding(name: str, played: GameArchive) -> None
     assert len(diagnosis.checks) == len(CHECKED)
 
 
-@pytest.mark.parametrize("name", every_fifth(MISTAKES))
+@pytest.mark.parametrize("name", every_tenth(MISTAKES))
 def test_a_mistake_is_the_first_finding_by_its_cause(name: str, played: GameArchive) -> None:
     script, words = MISTAKES[name]
     first = _watched(played, script, Play()).findings[0]

@@ -20,7 +20,7 @@ from hexsearch.doctor.registry import QUICK, TRAINING
 from hexsearch.errors import HexsearchError
 from hexsearch.training.trial import Trial
 from tests.doctor import slips_drawn_last
-from tests.doctor.conftest import SIZE, alarms, every_fifth, pipeline, tiny
+from tests.doctor.conftest import SIZE, alarms, every_tenth, pipeline, tiny
 from tests.doctor.games_files import GamesFile, findings_on_file, imported
 from tests.doctor.outside import Foreign
 from tests.doctor.scripts import Script, trained_by
@@ -152,7 +152,7 @@ QUICKLY_NAMED = [
 ]
 
 
-@pytest.mark.parametrize("name", every_fifth(QUICKLY_NAMED))
+@pytest.mark.parametrize("name", every_tenth(QUICKLY_NAMED))
 def test_a_slip_is_the_first_finding_by_its_name(name: str, archive: GameArchive) -> None:
     assert name in LOOKED_AT
     found = findings_on(SLIPS[name], archive)

@@ -104,6 +104,7 @@ def test_the_same_seed_and_one_worker_write_the_same_ledger(study: Path, games: 
     assert one == other
 
 
+@pytest.mark.slow
 def test_a_finished_study_says_so_and_can_be_extended(study: Path) -> None:
     done = run("resume", study)
     assert done.returncode == 0
@@ -175,6 +176,7 @@ def test_stopped_by_ctrl_c_then_killed_outright_and_resumed_equals_never_stopped
     assert records == essential(tmp_path / "straight")
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_stands_on_the_leaderboard_and_ends_nothing(
     tmp_path: Path,
 ) -> None:

@@ -3,55 +3,43 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import zip_longest
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from scipy.special import expit
-from torch import Tensor, nn
+from torch import nn
 
-from hexsearch.analysis.boards import Positions
 from hexsearch.analysis.value_analyzer import clustered_error
 from hexsearch.doctor.checks.computation.loaded_weights import lost_part
 from hexsearch.doctor.findings import Finding, Severity
 from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.code.code_edits import CODE, EXCHANGED, code_edits
 from hexsearch.doctor.hypotheses.edits import all_edits
 from hexsearch.doctor.hypotheses.edits.edit import Edit
+from hexsearch.doctor.hypotheses.edits.trying import Floats, Losses, Rows, Trial, scaled_errors
 from hexsearch.doctor.hypotheses.general.norm_statistics import copied
-from hexsearch.doctor.hypotheses.policies import log_softmax
 from hexsearch.doctor.networks import take
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 _NEEDED = 256  # positions of the second halves of games that are needed
-_TRIED, _FEWEST, _CONFIRMED = 256, 64, 1024  # positions of a trial and of what confirms it
-_PROBED = 4  # positions that show whether an edit changes anything
-_SECONDS, _LONGEST = 15.0, 60.0  # wanted for all edits together, and after which no more is tried
+_TRIED, _CONFIRMED = 256, 1024  # positions of a trial and of what confirms it
 _GAIN, _SURE = 0.008, 3.5  # what an edit must gain, also in standard errors
 # The same as a share, where the loss falls to so many times that of a table of shortest paths, and
 # where it does not.
 _SHARE, _LARGE_SHARE, _AS_GOOD = 0.12, 0.35, 1.6
 _ERROR = 0.03  # gain from which on it is an error
 _USEFUL = 0.23  # value loss that an edit must reach
-_EQUAL = 1.05  # factor on the least loss up to which an edit that comes earlier is preferred
+# Factor on the least loss, and share of the gain, up to which an earlier edit is preferred.
+_EQUAL, _ALSO = 1.05, 0.1
 _ALIKE = 1.1  # factor on the least loss up to which edits of one family are told together
-_END = 8.0  # log odds beyond which answers are cut off
-_STEPS, _RIDGE = 12, 1e-3  # of the fit of the scale
 _NATS, _SURER = 0.12, 6.0  # what the policy must gain, also in standard errors
 _WORSE, _SERIOUS = 0.005, 0.8  # what the value may lose by it, and a gain that is an error
 _KNOWN = 0.4  # nats by which moves must be likelier than by uniform cells
-_TEMPERATURES = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5, 2.2, 3.2)
-
-
-@dataclass(frozen=True)
-class Losses:
-    """[P] squared errors of the values, and log losses of the moves that were played."""
-
-    value: Floats
-    policy: Floats
+# Rounds of so many positions, from which so many edits with the best values, and as many with the
+# best policies, are kept; and the seconds of CPU that a round may take.
+_ENCODED = 4  # positions that show what code runs
+_ROUNDS, _SECONDS = ((16, 64), (64, 16)), 30.0
 
 
 def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
@@ -68,28 +56,23 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     # A network that cannot be copied is edited itself, and left as it was.
     network = copied(foreign.model) or foreign.model
-    tried_on = ForeignNetwork(network, foreign.encoded, foreign.size)
-
-    def losses_on(rows: Rows) -> Callable[[], Losses]:
-        positions, won = take(observed.positions, rows), evaluation.red_won[rows]
-        planes, played = foreign.planes(positions), observed.played[rows]
-        return lambda: _losses(tried_on, positions, planes, won, played)
-
     chosen = np.random.default_rng(SEED).permutation(late)[: _TRIED + _CONFIRMED]
     tried = min(_TRIED, len(chosen) // 3)
-    planes = foreign.planes(take(observed.positions, chosen[:tried]))
-    edits = list(_effective(all_edits(network, planes), tried_on, planes[:_PROBED]))
+    trial = partial(Trial, pipeline, network)
+    few = take(observed.positions, chosen[:_ENCODED])
+    # In turn, as there may not be time for all.
+    pairs = zip_longest(all_edits(network, foreign.planes(few)), code_edits(foreign, few))
+    edits = (edit for pair in pairs for edit in pair if edit is not None)
     confirming = np.sort(chosen[tried:])
-    game, confirm, own = evaluation.game[confirming], losses_on(confirming), None
-    for kind, edit, tale in _best(edits, losses_on, chosen[:tried]):
-        own = own or confirm()
-        other = _tried(edit, confirm)
-        if other is None:
+    game, confirm, own = evaluation.game[confirming], trial(confirming), None
+    for kind, edit, tale in _best(edits, trial, chosen[:tried]):
+        own, other = own or confirm.losses(), confirm.losses(edit)
+        if own is None or other is None:
             continue
         if kind == "value":
             # What undoes the fault makes a network good; another edit may make a bad one a little
             # better.
-            table = _scaled_errors(
+            table = scaled_errors(
                 needed(pipeline.table)[confirming],
                 evaluation.ply[confirming],
                 evaluation.red_won[confirming],
@@ -102,24 +85,12 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             evidence = f"in the second halves of games, {evidence} with {edit.words}{tale}"
             cause, remedy, root = edit.cause, edit.remedy, "computation"
             # An edit may make up for a part of what is lost.
-            if (lost := lost_part(tried_on)) is not None:
+            copy = ForeignNetwork(network, foreign.encoded, foreign.size)
+            if (lost := lost_part(copy)) is not None:
                 evidence, cause, remedy = f"{lost[0]}; {evidence}", *lost[1:]
                 root = "weights"
             yield Finding("computation", severity, evidence, cause, remedy, root=root)
             return
-
-
-def _effective(edits: Iterator[Edit], tried_on: ForeignNetwork, planes: Tensor) -> Iterator[Edit]:
-    """The edits that change an answer, of those that the network can compute with."""
-    policy, value = tried_on.respond(planes)
-    for edit in edits:
-        try:
-            with edit.made():
-                changed = tried_on.respond(planes)
-        except Exception:  # as in _tried
-            continue
-        if not (torch.equal(changed[0], policy) and torch.equal(changed[1], value)):
-            yield edit
 
 
 def _of_value(own: Floats, other: Floats, game: Rows, table: float) -> tuple[Severity, str] | None:
@@ -154,102 +125,80 @@ def _of_policy(own: Losses, other: Losses, game: Rows, size: int) -> tuple[Sever
 
 
 def _best(
-    edits: list[Edit], losses_on: Callable[[Rows], Callable[[], Losses]], rows: Rows
+    edits: Iterable[Edit], trial: Callable[[Rows], Trial], rows: Rows
 ) -> Iterator[tuple[str, Edit, str]]:
     """The edits with the least loss of the value, and of the policy, and how they were found.
 
     Only those that gain something on the positions that they are tried on.
     """
-    trying = losses_on(np.sort(rows))
-    began = time.perf_counter()
-    unchanged = trying()
-    seconds = (time.perf_counter() - began) * len(edits)
-    if seconds > _SECONDS:
-        count = max(_FEWEST, int(len(rows) * _SECONDS / seconds))
-        trying = losses_on(np.sort(rows[:count]))
-        unchanged = trying()
-    found: list[Losses | None] = []
+    count, kept = 0, edits
+    for positions, most in _ROUNDS:
+        known = _tried(kept, trial(rows[:positions]))
+        count = count or len(known)
+        kept = _most_promising(known, most)
+    trying = trial(np.sort(rows))
+    unchanged = trying.losses()
+    losses = _tried(kept, trying)
+    if unchanged is None or not losses:
+        return
+    of_value = [float(each.value.mean()) for _, each in losses]
+    of_policy = [each.of_policy for _, each in losses]
+    kept_edits = [edit for edit, _ in losses]
+    if min(of_value) < min(_USEFUL, unchanged.value.mean() - _GAIN / 2):
+        least = max(_EQUAL * min(of_value), _near(unchanged.value.mean(), min(of_value)))
+        yield "value", *_first(kept_edits, of_value, least, _ALIKE, count)
+    if min(of_policy) < unchanged.of_policy - _NATS / 2:
+        least = _near(unchanged.of_policy, min(of_policy))
+        yield "policy", *_first(kept_edits, of_policy, least, _EQUAL, count)
+
+
+def _tried(edits: Iterable[Edit], trial: Trial) -> list[tuple[Edit, Losses]]:
+    """The losses with each edit that changes an answer, as long as there is time."""
+    began = time.thread_time()
+    known = []
     for edit in edits:
-        if time.perf_counter() - began > _LONGEST:
+        losses = trial.losses(edit)
+        if losses is not None:
+            known.append((edit, losses))
+        if time.thread_time() - began > _SECONDS:
             break
-        found.append(_tried(edit, trying))
-    of_value = [np.inf if each is None else float(each.value.mean()) for each in found]
-    least = min(of_value, default=np.inf)
-    if least < min(_USEFUL, unchanged.value.mean() - _GAIN / 2):
-        yield "value", *_first(edits, of_value, _EQUAL, _ALIKE)
-    of_policy = [np.inf if each is None else _mean(each.policy) for each in found]
-    if min(of_policy, default=np.inf) < _mean(unchanged.policy) - _NATS / 2:
-        yield "policy", *_first(edits, of_policy, 1.0, _EQUAL)
+    return known
 
 
-def _mean(losses: Floats) -> float:
-    """The mean where a move was played; infinite if there is none."""
-    known = losses[np.isfinite(losses)]
-    return float(known.mean()) if len(known) else np.inf
+def _most_promising(known: list[tuple[Edit, Losses]], most: int) -> list[Edit]:
+    """So many edits with the least loss of the value, and as many of the policy, in their order."""
+    by_value = sorted(known, key=lambda each: float(each[1].value.mean()))[:most]
+    by_policy = sorted(known, key=lambda each: each[1].of_policy)[:most]
+    kept = {id(edit) for edit, _ in by_value + by_policy}
+    return [edit for edit, _ in known if id(edit) in kept]
 
 
-def _first(edits: list[Edit], losses: list[float], equal: float, alike: float) -> tuple[Edit, str]:
-    """The first edit that is about as good as the best, and how it was found."""
+def _near(own: float, least: float) -> float:
+    """The loss of an edit that gains nearly as much as the best one."""
+    return least + _ALSO * (own - least)
+
+
+def _first(
+    edits: list[Edit], losses: list[float], enough: float, alike: float, count: int
+) -> tuple[Edit, str]:
+    """The edit that is told, of those with a loss that is low enough, and how it was found.
+
+    The first edit of the network says more than one of its code; of those, which are many, it is
+    the best one in a single place, or else the best one.
+    """
     least = min(losses)
-    place = next(at for at, loss in enumerate(losses) if loss <= equal * least)
+    at = range(len(losses))
+    known = [n for n in at if losses[n] <= enough and edits[n].family not in (CODE, EXCHANGED)]
+    single = sorted((losses[n], n) for n in at if edits[n].family == CODE)
+    place = losses.index(least)
+    if known:
+        place = known[0]
+    elif single and single[0][0] <= enough:
+        place = single[0][1]
     others = [
-        edits[at].words
-        for loss, at in sorted(zip(losses, range(len(losses)), strict=True))
-        if at != place and loss < alike * least and edits[at].family == edits[place].family
+        edits[n].words
+        for loss, n in sorted(zip(losses, at, strict=True))
+        if n != place and loss < alike * least and edits[n].family in (edits[place].family, CODE)
     ]
     also = f" (and nearly as well with {others[0]})" if others else ""
-    return edits[place], f"{also}, the best of {len(losses)} edits"
-
-
-def _tried(edit: Edit, losses: Callable[[], Losses]) -> Losses | None:
-    """What `losses` gives with an edit; None if the network cannot compute so."""
-    try:
-        with edit.made():
-            return losses()
-    except Exception:  # whatever an edit breaks in a user's network, it is not what is wrong
-        return None
-
-
-def _losses(
-    foreign: ForeignNetwork, positions: Positions, planes: Tensor, won: Floats, played: Rows
-) -> Losses:
-    """Losses of answers after the best scale, which a flipped board inverts, and of moves."""
-    policy, raw = foreign.respond(planes)
-    reported = foreign.reported(raw, positions).double().numpy()
-    return Losses(
-        _scaled_errors(reported, positions.plies, won),
-        _move_losses(policy.double().numpy(), played, positions.plies % 2 == 1, foreign.size),
-    )
-
-
-def _move_losses(logits: Floats, played: Rows, red: NDArray[np.bool_], size: int) -> Floats:
-    """[P] log losses of the moves at the best temperature; nan where there is none.
-
-    Cells are those of the board as played, or as reflected where Red is to move.
-    """
-    losses = np.full(len(logits), np.nan)
-    rows = np.flatnonzero(played >= 0)
-    if logits.shape[1] < size * size or not len(rows) or not np.isfinite(logits).all():
-        return losses
-    cell = played[rows]
-    reflected = np.where(red[rows], cell % size * size + cell // size, cell)
-    tables = [log_softmax(temperature * logits[rows]) for temperature in _TEMPERATURES]
-    at = np.arange(len(rows))
-    tried = [-table[at, cells] for table in tables for cells in (cell, reflected)]
-    losses[rows] = min(tried, key=lambda each: float(each.mean()))
-    return losses
-
-
-def _scaled_errors(reported: Floats, plies: Rows, won: Floats) -> Floats:
-    answers = np.clip(np.nan_to_num(reported, nan=0.5), 1e-6, 1.0 - 1e-6)
-    odds = np.clip(np.log(answers / (1.0 - answers)), -_END, _END)
-    side = np.where(plies % 2 == 1, 1.0, -1.0)
-    terms = np.stack([odds, odds * side, side, np.ones(len(odds))], axis=1)
-    weights = np.zeros(terms.shape[1])
-    for _ in range(_STEPS):  # Newton's method for a logistic regression
-        p = expit(terms @ weights)
-        curvature = (terms * (p * (1 - p))[:, None]).T @ terms + _RIDGE * len(p) * np.eye(4)
-        slope = terms.T @ (p - won) + _RIDGE * len(p) * weights
-        weights = weights - np.linalg.solve(curvature, slope)
-    errors: Floats = np.square(expit(terms @ weights) - won)
-    return errors
+    return edits[place], f"{also}, the best of {count:,} edits"

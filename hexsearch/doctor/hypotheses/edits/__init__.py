@@ -32,10 +32,10 @@ def all_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
     size = planes.shape[-1]
     # Where a network inside is right by itself, no edit of its weights is the cause.
     for edits in (
+        inner_edits(network, planes),
         plane_edits(network, planes),
         function_edits(),
         attention_edits(),
-        inner_edits(network, planes),
         order_edits(network, size),
         weight_edits(network, size),
         norm_edits(network, planes),

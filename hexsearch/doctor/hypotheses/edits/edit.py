@@ -25,6 +25,7 @@ class Edit:
         cause: what is wrong if it helps.
         remedy: what to do then.
         made: applies it for the length of a `with` block.
+        encodes, loads: whether planes are made otherwise with it, and the network.
     """
 
     family: str
@@ -32,6 +33,8 @@ class Edit:
     cause: str
     remedy: str
     made: Callable[[], AbstractContextManager[None]]
+    encodes: bool = False
+    loads: bool = False
 
 
 @contextmanager

@@ -1,0 +1,284 @@
+"""Edits of one place of a user's code that loads a network, encodes and answers.
+
+No list of mistakes is behind them: whatever one slip of the pen has changed, some edit of one place
+changes back, and games tell which.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+from hexsearch.analysis.boards import Positions
+from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.code.expressions import called, number_of, variants
+from hexsearch.doctor.hypotheses.code.running import Ran, Watch, compiled, running
+from hexsearch.doctor.hypotheses.code.statements import (
+    Signature,
+    conditions,
+    exchanges,
+    other_names,
+    without,
+    wrapped,
+)
+from hexsearch.doctor.hypotheses.edits.edit import Edit
+
+_SKIPPED_FIELDS = ("annotation", "returns", "decorator_list", "format_spec", "type_params")
+_SKIPPED = ast.Raise, ast.Assert, ast.JoinedStr, ast.Import, ast.ImportFrom, ast.Pass, ast.Global
+_BLOCKS = ast.FunctionDef, ast.If, ast.For, ast.With
+CODE, EXCHANGED = "code", "exchanged code"  # families
+LOAD, ENCODE, ANSWER = "load", "encode", "answer"
+_SMALL = 3  # larger numbers among the arguments of a layer are sizes of its weights
+_SPLITTING = "GroupNorm", "MultiheadAttention"  # a number of these splits weights of any size
+_LONGEST = 90  # characters of code that are shown
+
+
+@dataclass(frozen=True)
+class CodeEdit:
+    """Another text of one place of a user's code.
+
+    Attributes:
+        ran: the function that it is in.
+        line, file: where.
+        before, after: source of what is changed; `after` is empty where it is left out.
+        code: what the function runs with the edit.
+        exchanges: the two are exchanged in the whole function.
+    """
+
+    ran: Ran
+    line: int
+    before: str
+    after: str
+    code: CodeType
+    exchanges: bool = False
+
+    @property
+    def file(self) -> str:
+        return Path(self.ran.source.file).name
+
+    def edit(self) -> Edit:
+        """The same as an edit of the network."""
+        name, place = self.ran.node.name, f"line {self.line} of {self.file}"
+        if self.exchanges:
+            place = f"lines {self.line} to {self.ran.node.end_lineno} of {self.file}"
+        there = f"`{self.after}` in place of `{self.before}`"
+        words = f"{there} in {place}" if self.after else f"`{self.before}` left out of {place}"
+        needs = f"needs `{self.after}`" if self.after else "is better without it"
+        return Edit(
+            EXCHANGED if self.exchanges else CODE,
+            words,
+            f"{place}, in {name}(), does not fit the weights: it has `{self.before}` where the "
+            f"network {needs}",
+            f"compare {place} with the code that trained the network, and "
+            + (f"write `{self.after}` there" if self.after else "leave it out"),
+            partial(running, self.ran.objects, self.code),
+            encodes=ENCODE in self.ran.when,
+            loads=LOAD in self.ran.when,
+        )
+
+
+def code_edits(foreign: ForeignNetwork, positions: Positions) -> Iterator[Edit]:
+    """Edits of all functions of the user that run, in turn: those that answer and encode first.
+
+    Args:
+        positions: a few, with either side to move.
+    """
+    watch = Watch()
+    with watch.during(ENCODE):
+        planes = foreign.planes(positions)
+    with watch.during(ANSWER):
+        foreign.reported(foreign.respond(planes)[1], positions)
+    if foreign.factory is not None:
+        with watch.during(LOAD), contextlib.redirect_stdout(io.StringIO()):
+            foreign.factory()
+    ran = watch.found()
+    queues = [edits_of(each, ran, foreign.size) for each in ran]
+    for edits in zip_longest(*queues):
+        yield from (each.edit() for each in edits if each is not None)
+
+
+def edits_of(ran: Ran, others: list[Ran], size: int) -> Iterator[CodeEdit]:
+    """All edits of one place of a function, but not of functions in it that ran themselves.
+
+    Args:
+        others: all functions that ran.
+        size: side of the board.
+    """
+    apart = {each.node for each in others if each is not ran}
+    for parent, name, place, old in _places(ran.node, apart):
+        if isinstance(old, ast.stmt):
+            continue
+        for new in _options(ran, parent, old, size):
+            yield from _made(ran, parent, name, place, old, new)
+    for node in _nodes(ran.node, apart):
+        for body in ("body", "orelse"):
+            held = getattr(node, body, None)
+            if isinstance(held, list) and isinstance(
+                node, ast.FunctionDef | ast.If | ast.For | ast.With
+            ):
+                for at, other in without(held):
+                    yield from _rearranged(ran, node, body, at, other)
+    for first, second in exchanges(ran.node, ran.names):
+        yield from _exchanged(ran, first, second, apart)
+
+
+def _options(ran: Ran, parent: ast.AST, old: ast.AST, size: int) -> Iterator[ast.AST]:
+    if not isinstance(old, ast.expr) or _is_a_width(ran, parent, old):
+        return
+    yield from variants(old)
+    if isinstance(parent, ast.If) and old is parent.test:
+        yield from conditions(parent)
+    yield from other_names(old, parent, ran.names)
+    yield from wrapped(old, _signature(ran, parent, old), size)
+
+
+def _is_a_width(ran: Ran, parent: ast.AST, old: ast.AST) -> bool:
+    """Whether a number is a size of layers, with which weights of other sizes do not fit."""
+    number = number_of(old)
+    is_of_weights = isinstance(parent, ast.Call) and not called(parent).startswith(_SPLITTING)
+    return is_of_weights and ran.node.name == "__init__" and number is not None and number > _SMALL
+
+
+def _signature(ran: Ran, parent: ast.AST, old: ast.expr) -> Signature | None:
+    """Of the value that a statement sets or returns, if it is known."""
+    if isinstance(parent, ast.Assign) and old is parent.value and len(parent.targets) == 1:
+        target = parent.targets[0]
+        return ran.names.get(target.id) if isinstance(target, ast.Name) else None
+    if isinstance(parent, ast.Return) and len(ran.result) == 1:
+        return ran.result[0]
+    above = ran.source.parents.get(parent)
+    if isinstance(parent, ast.Tuple) and isinstance(above, ast.Return):
+        if len(parent.elts) == len(ran.result):
+            return ran.result[parent.elts.index(old)]
+    return None
+
+
+def _nodes(node: ast.AST, apart: set[ast.FunctionDef]) -> Iterator[ast.AST]:
+    yield node
+    for _, _, _, child in _children(node, apart):
+        yield from _nodes(child, apart)
+
+
+def _places(
+    node: ast.AST, apart: set[ast.FunctionDef]
+) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
+    for parent, name, place, child in _children(node, apart):
+        yield parent, name, place, child
+        # A sign is a part of its number.
+        if number_of(child) is None:
+            yield from _places(child, apart)
+
+
+def _children(
+    node: ast.AST, apart: set[ast.FunctionDef]
+) -> list[tuple[ast.AST, str, int | None, ast.AST]]:
+    found: list[tuple[ast.AST, str, int | None, ast.AST]] = []
+    for name, value in ast.iter_fields(node):
+        if name in _SKIPPED_FIELDS or (isinstance(node, ast.FunctionDef) and name == "args"):
+            continue
+        children = enumerate(value) if isinstance(value, list) else [(None, value)]
+        for place, child in children:
+            if isinstance(child, ast.AST) and not isinstance(child, _SKIPPED):
+                if child not in apart:
+                    found.append((node, name, place, child))
+    return found
+
+
+def _made(
+    ran: Ran, parent: ast.AST, name: str, place: int | None, old: ast.AST, new: ast.AST
+) -> Iterator[CodeEdit]:
+    statement = _statement(ran, parent)
+    before = _text(statement)
+    new = _at(new, old)
+    _put(parent, name, place, new)
+    try:
+        after, code = _text(statement), compiled(ran)
+    finally:
+        _put(parent, name, place, old)
+    if code is not None and after != before:
+        texts = _shown(before), _shown(after)
+        if texts[0] == texts[1] or max(len(before), len(after)) > _LONGEST:
+            texts = _shown(ast.unparse(old)), _shown(ast.unparse(new))
+        yield CodeEdit(ran, getattr(old, "lineno", statement.lineno), *texts, code)
+
+
+def _rearranged(
+    ran: Ran, node: ast.AST, body: str, at: int, other: list[ast.stmt]
+) -> Iterator[CodeEdit]:
+    own: list[ast.stmt] = getattr(node, body)
+    setattr(node, body, other)
+    try:
+        code = compiled(ran)
+    finally:
+        setattr(node, body, own)
+    if code is None:
+        return
+    before = _shown(ast.unparse(own[at]))
+    after = ""
+    if len(other) == len(own):
+        before = _shown(f"{ast.unparse(own[at])}; {ast.unparse(own[at + 1])}")
+        after = _shown(f"{ast.unparse(own[at + 1])}; {ast.unparse(own[at])}")
+    yield CodeEdit(ran, own[at].lineno, before, after, code)
+
+
+def _exchanged(
+    ran: Ran, first: str, second: str, apart: set[ast.FunctionDef]
+) -> Iterator[CodeEdit]:
+    """A function in which two expressions stand where the other one stood."""
+    texts = {first: second, second: first}
+    places = [
+        each
+        for each in _places(ran.node, apart)
+        if isinstance(each[3], ast.expr)
+        and ast.unparse(each[3]) in texts
+        and not isinstance(getattr(each[3], "ctx", None), ast.Store)
+    ]
+    try:
+        for parent, name, place, old in places:
+            new = ast.parse(texts[ast.unparse(old)], mode="eval").body
+            _put(parent, name, place, _at(new, old))
+        code = compiled(ran)
+    finally:
+        for parent, name, place, old in places:
+            _put(parent, name, place, old)
+    if code is not None:
+        yield CodeEdit(ran, ran.node.lineno, f"{first}, {second}", f"{second}, {first}", code, True)
+
+
+def _at(new: Any, old: ast.AST) -> Any:
+    """A new expression at the place of an old one in the file."""
+    return ast.fix_missing_locations(ast.copy_location(new, old))
+
+
+def _statement(ran: Ran, node: ast.AST) -> ast.stmt:
+    """The innermost statement around a node, or the node itself."""
+    for each in (node, *ran.source.above(node)):
+        if isinstance(each, ast.stmt):
+            return each
+    raise AssertionError("an expression of a function is in a statement")
+
+
+def _text(statement: ast.stmt) -> str:
+    """The source of a statement, without what it holds."""
+    text = ast.unparse(statement)
+    return text.partition("\n")[0] if isinstance(statement, _BLOCKS) else text
+
+
+def _shown(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
+
+
+def _put(parent: ast.AST, name: str, place: int | None, node: Any) -> None:
+    if place is None:
+        setattr(parent, name, node)
+    else:
+        getattr(parent, name)[place] = node
