@@ -139,15 +139,13 @@ def test_edits_reach_what_loads_encodes_and_answers(written: Written) -> None:
     module = written(PLAIN)
     edits = {edit.words: edit for edit in _edits(module)}
     of_file = "of users_file.py"
-    inverted = edits[f"`self.sign = 1` in place of `self.sign = -1` in line 15 {of_file}"]
-    assert inverted.loads and not inverted.encodes
-    left_out = edits[
-        f"`if to_move == FIRST: own, other = (own.T, other.T)` left out of line 30 {of_file}"
-    ]
+    inverted = edits[f"`self.sign = 1` in line 15 {of_file}"]
+    assert inverted.loads and not inverted.encodes and "it has `self.sign = -1`" in inverted.cause
+    left_out = edits[f"`if to_move == FIRST:` left out of line 30 {of_file}"]
     assert left_out.encodes and not left_out.loads and "is better without it" in left_out.cause
     for other in ("if to_move != FIRST:", "if True:", "if -to_move == FIRST:"):
-        assert f"`{other}` in place of `if to_move == FIRST:` in line 30 {of_file}" in edits
-    assert f"`other, own` in place of `own, other` in lines 28 to 32 {of_file}" in edits
+        assert "has `if to_move == FIRST:`" in edits[f"`{other}` in line 30 {of_file}"].cause
+    assert "it has `own, other`" in edits[f"`other, own` in lines 28 to 32 {of_file}"].cause
     assert not any("line 9 of" in words for words in edits)
 
 
@@ -200,6 +198,11 @@ SLIPS: dict[str, tuple[dict[str, str], str, str]] = {
         {"OTHER": "shown == 0"},
         "line 20 of users_file.py, in encode()",
         "shown == 1",
+    ),
+    "the colours as they are": (
+        {"TURNED": "stones.T if to_move > 0 else stones"},
+        "where Red is to move, planes show another board than in training",
+        "training",
     ),
     "half of the planes": (
         {"SHOWN": "planes * planes[:, :1]"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import zip_longest
+from itertools import chain, zip_longest
 
 import numpy as np
 from torch import nn
@@ -16,6 +16,7 @@ from hexsearch.doctor.findings import Finding, Severity
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.code.code_edits import CODE, EXCHANGED, code_edits
 from hexsearch.doctor.hypotheses.edits import all_edits
+from hexsearch.doctor.hypotheses.edits.boards import BOARDS, board_edits
 from hexsearch.doctor.hypotheses.edits.edit import Edit
 from hexsearch.doctor.hypotheses.edits.trying import Floats, Losses, Rows, Trial, scaled_errors
 from hexsearch.doctor.hypotheses.general.norm_statistics import copied
@@ -30,9 +31,9 @@ _GAIN, _SURE = 0.008, 3.5  # what an edit must gain, also in standard errors
 _SHARE, _LARGE_SHARE, _AS_GOOD = 0.12, 0.35, 1.6
 _ERROR = 0.03  # gain from which on it is an error
 _USEFUL = 0.23  # value loss that an edit must reach
-# Factor on the least loss, and share of the gain, up to which an earlier edit is preferred.
-_EQUAL, _ALSO = 1.05, 0.1
-_ALIKE = 1.1  # factor on the least loss up to which edits of one family are told together
+_IN_NATS = 4.0  # about what a value loss is worth in nats of the policy
+# Share of the gain that an edit may miss and be told before the best one, or beside it.
+_ALSO, _ALIKE = 0.1, 0.2
 _NATS, _SURER = 0.12, 6.0  # what the policy must gain, also in standard errors
 _WORSE, _SERIOUS = 0.005, 0.8  # what the value may lose by it, and a gain that is an error
 _KNOWN = 0.4  # nats by which moves must be likelier than by uniform cells
@@ -61,25 +62,24 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     trial = partial(Trial, pipeline, network)
     few = take(observed.positions, chosen[:_ENCODED])
     # In turn, as there may not be time for all.
-    pairs = zip_longest(all_edits(network, foreign.planes(few)), code_edits(foreign, few))
+    listed = chain(board_edits(foreign), all_edits(network, foreign.planes(few)))
+    pairs = zip_longest(listed, code_edits(foreign, few))
     edits = (edit for pair in pairs for edit in pair if edit is not None)
     confirming = np.sort(chosen[tried:])
     game, confirm, own = evaluation.game[confirming], trial(confirming), None
-    for kind, edit, tale in _best(edits, trial, chosen[:tried]):
+    for edit, tale in _best(edits, trial, chosen[:tried]):
         own, other = own or confirm.losses(), confirm.losses(edit)
         if own is None or other is None:
             continue
-        if kind == "value":
-            # What undoes the fault makes a network good; another edit may make a bad one a little
-            # better.
-            table = scaled_errors(
-                needed(pipeline.table)[confirming],
-                evaluation.ply[confirming],
-                evaluation.red_won[confirming],
-            )
-            told = _of_value(own.value, other.value, game, float(table.mean()))
-        else:
-            told = _of_policy(own, other, game, foreign.size)
+        # What undoes the fault makes a network good; another edit may make a bad one a little
+        # better.
+        table = scaled_errors(
+            needed(pipeline.table)[confirming],
+            evaluation.ply[confirming],
+            evaluation.red_won[confirming],
+        )
+        told = _of_value(own.value, other.value, game, float(table.mean()))
+        told = told or _of_policy(own, other, game, foreign.size)
         if told is not None:
             severity, evidence = told
             evidence = f"in the second halves of games, {evidence} with {edit.words}{tale}"
@@ -126,8 +126,8 @@ def _of_policy(own: Losses, other: Losses, game: Rows, size: int) -> tuple[Sever
 
 def _best(
     edits: Iterable[Edit], trial: Callable[[Rows], Trial], rows: Rows
-) -> Iterator[tuple[str, Edit, str]]:
-    """The edits with the least loss of the value, and of the policy, and how they were found.
+) -> Iterator[tuple[Edit, str]]:
+    """The edits with the least loss of both heads, of the value and of the policy, and how found.
 
     Only those that gain something on the positions that they are tried on.
     """
@@ -141,15 +141,24 @@ def _best(
     losses = _tried(kept, trying)
     if unchanged is None or not losses:
         return
-    of_value = [float(each.value.mean()) for _, each in losses]
-    of_policy = [each.of_policy for _, each in losses]
-    kept_edits = [edit for edit, _ in losses]
-    if min(of_value) < min(_USEFUL, unchanged.value.mean() - _GAIN / 2):
-        least = max(_EQUAL * min(of_value), _near(unchanged.value.mean(), min(of_value)))
-        yield "value", *_first(kept_edits, of_value, least, _ALIKE, count)
-    if min(of_policy) < unchanged.of_policy - _NATS / 2:
-        least = _near(unchanged.of_policy, min(of_policy))
-        yield "policy", *_first(kept_edits, of_policy, least, _EQUAL, count)
+    edits = [edit for edit, _ in losses]
+    for worth in (_of_both, _of_value_alone, _of_policy_alone):
+        least = min(worth(each) for _, each in losses)
+        if least < worth(unchanged):
+            scores = [(worth(each) - least) / (worth(unchanged) - least) for _, each in losses]
+            yield _first(edits, scores, count)
+
+
+def _of_value_alone(losses: Losses) -> float:
+    return float(losses.value.mean())
+
+
+def _of_policy_alone(losses: Losses) -> float:
+    return losses.of_policy if np.isfinite(losses.of_policy) else 0.0
+
+
+def _of_both(losses: Losses) -> float:
+    return _IN_NATS * _of_value_alone(losses) + _of_policy_alone(losses)
 
 
 def _tried(edits: Iterable[Edit], trial: Trial) -> list[tuple[Edit, Losses]]:
@@ -173,32 +182,23 @@ def _most_promising(known: list[tuple[Edit, Losses]], most: int) -> list[Edit]:
     return [edit for edit, _ in known if id(edit) in kept]
 
 
-def _near(own: float, least: float) -> float:
-    """The loss of an edit that gains nearly as much as the best one."""
-    return least + _ALSO * (own - least)
-
-
-def _first(
-    edits: list[Edit], losses: list[float], enough: float, alike: float, count: int
-) -> tuple[Edit, str]:
-    """The edit that is told, of those with a loss that is low enough, and how it was found.
+def _first(edits: list[Edit], missed: list[float], count: int) -> tuple[Edit, str]:
+    """The edit that is told, of those that gain about as much as the best, and how it was found.
 
     The first edit of the network says more than one of its code; of those, which are many, it is
-    the best one in a single place, or else the best one.
+    the best one in a single place, or else the best one, which may be one of the boards.
+
+    Args:
+        missed: share of the gain of the best edit that another one misses.
+        count: number of edits that were tried.
     """
-    least = min(losses)
-    at = range(len(losses))
-    known = [n for n in at if losses[n] <= enough and edits[n].family not in (CODE, EXCHANGED)]
-    single = sorted((losses[n], n) for n in at if edits[n].family == CODE)
-    place = losses.index(least)
-    if known:
-        place = known[0]
-    elif single and single[0][0] <= enough:
-        place = single[0][1]
-    others = [
-        edits[n].words
-        for loss, n in sorted(zip(losses, at, strict=True))
-        if n != place and loss < alike * least and edits[n].family in (edits[place].family, CODE)
-    ]
-    also = f" (and nearly as well with {others[0]})" if others else ""
-    return edits[place], f"{also}, the best of {count:,} edits"
+    order = sorted(range(len(edits)), key=lambda n: missed[n])
+    near = [n for n in order if missed[n] <= _ALSO]
+    listed = [n for n in near if edits[n].family not in (CODE, EXCHANGED, BOARDS)]
+    single = [n for n in near if edits[n].family == CODE]
+    place = min(listed) if listed else (single or near)[0]
+    families = edits[place].family, CODE
+    others = [n for n in order if n != place and missed[n] <= _ALIKE]
+    also = [edits[n].words for n in others if edits[n].family in families]
+    told = f" (and nearly as well with {also[0]})" if also else ""
+    return edits[place], f"{told}, the best of {count:,} edits"

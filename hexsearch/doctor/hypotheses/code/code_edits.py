@@ -69,12 +69,11 @@ class CodeEdit:
         name, place = self.ran.node.name, f"line {self.line} of {self.file}"
         if self.exchanges:
             place = f"lines {self.line} to {self.ran.node.end_lineno} of {self.file}"
-        there = f"`{self.after}` in place of `{self.before}`"
-        words = f"{there} in {place}" if self.after else f"`{self.before}` left out of {place}"
+        change = f"`{self.after}` in" if self.after else f"`{self.before}` left out of"
         needs = f"needs `{self.after}`" if self.after else "is better without it"
         return Edit(
             EXCHANGED if self.exchanges else CODE,
-            words,
+            f"{change} {place}",
             f"{place}, in {name}(), does not fit the weights: it has `{self.before}` where the "
             f"network {needs}",
             f"compare {place} with the code that trained the network, and "
@@ -195,19 +194,28 @@ def _children(
 def _made(
     ran: Ran, parent: ast.AST, name: str, place: int | None, old: ast.AST, new: ast.AST
 ) -> Iterator[CodeEdit]:
-    statement = _statement(ran, parent)
-    before = _text(statement)
+    around = list(_around(ran, parent))
+    before = [_text(each) for each in around]
     new = _at(new, old)
     _put(parent, name, place, new)
     try:
-        after, code = _text(statement), compiled(ran)
+        code = compiled(ran)
+        after = [_text(each) for each in around]
     finally:
         _put(parent, name, place, old)
-    if code is not None and after != before:
-        texts = _shown(before), _shown(after)
-        if texts[0] == texts[1] or max(len(before), len(after)) > _LONGEST:
-            texts = _shown(ast.unparse(old)), _shown(ast.unparse(new))
-        yield CodeEdit(ran, getattr(old, "lineno", statement.lineno), *texts, code)
+    if code is not None and after[-1] != before[-1]:
+        pairs = [(_text(old), _text(new)), *zip(before, after, strict=True)]
+        short = [pair for pair in pairs if max(map(len, pair)) <= _LONGEST]
+        first, second = short[-1] if short else map(_shown, pairs[0])
+        yield CodeEdit(ran, getattr(old, "lineno", ran.node.lineno), first, second, code)
+
+
+def _around(ran: Ran, node: ast.AST) -> Iterator[ast.AST]:
+    """A node and what holds it, up to the statement."""
+    for each in (node, *ran.source.above(node)):
+        yield each
+        if isinstance(each, ast.stmt):
+            return
 
 
 def _rearranged(
@@ -221,11 +229,11 @@ def _rearranged(
         setattr(node, body, own)
     if code is None:
         return
-    before = _shown(ast.unparse(own[at]))
+    before = _shown(_text(own[at]))
     after = ""
     if len(other) == len(own):
-        before = _shown(f"{ast.unparse(own[at])}; {ast.unparse(own[at + 1])}")
-        after = _shown(f"{ast.unparse(own[at + 1])}; {ast.unparse(own[at])}")
+        before = _shown(f"{_text(own[at])}; {_text(own[at + 1])}")
+        after = _shown(f"{_text(own[at + 1])}; {_text(own[at])}")
     yield CodeEdit(ran, own[at].lineno, before, after, code)
 
 
@@ -258,23 +266,15 @@ def _at(new: Any, old: ast.AST) -> Any:
     return ast.fix_missing_locations(ast.copy_location(new, old))
 
 
-def _statement(ran: Ran, node: ast.AST) -> ast.stmt:
-    """The innermost statement around a node, or the node itself."""
-    for each in (node, *ran.source.above(node)):
-        if isinstance(each, ast.stmt):
-            return each
-    raise AssertionError("an expression of a function is in a statement")
-
-
-def _text(statement: ast.stmt) -> str:
-    """The source of a statement, without what it holds."""
-    text = ast.unparse(statement)
-    return text.partition("\n")[0] if isinstance(statement, _BLOCKS) else text
+def _text(node: ast.AST) -> str:
+    """The source of a node on one line, for a block its first line."""
+    text = ast.unparse(node)
+    text = text.partition("\n")[0] if isinstance(node, _BLOCKS) else text
+    return " ".join(text.split())
 
 
 def _shown(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
 def _put(parent: ast.AST, name: str, place: int | None, node: Any) -> None:

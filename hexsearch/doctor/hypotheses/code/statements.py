@@ -6,6 +6,7 @@ import ast
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import combinations
+from typing import cast
 
 from hexsearch.doctor.hypotheses.code.expressions import number_of
 
@@ -88,7 +89,10 @@ def _parsed(text: str, value: ast.expr) -> ast.expr:
 def other_names(
     node: ast.AST, parent: ast.AST, known: Mapping[str, Signature]
 ) -> Iterator[ast.expr]:
-    """Other names of values with the same type and shape; in a comparison also for a number."""
+    """Other names of values with the same type and shape, and products with them in a sum.
+
+    In a comparison they may also stand for a number.
+    """
     is_number = number_of(node) is not None
     if not isinstance(node, ast.Name | ast.Attribute) and not is_number:
         return
@@ -97,6 +101,7 @@ def other_names(
     key = "" if is_number else ast.unparse(node)
     own = NUMBER if is_number else known.get(key)
     in_comparison = isinstance(parent, ast.Compare)
+    in_sum = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add | ast.Sub)
     if own is None or (is_number and not in_comparison):
         return
     for name, signature in known.items():
@@ -104,6 +109,9 @@ def other_names(
             other = ast.parse(name, mode="eval").body
             if name != key:
                 yield other
+            if name != key and in_sum and not is_number:
+                yield ast.BinOp(cast(ast.expr, node), ast.Mult(), other)
+                yield ast.BinOp(cast(ast.expr, node), ast.Div(), other)
             if in_comparison and own == NUMBER:
                 yield ast.UnaryOp(ast.USub(), other)
 

@@ -60,18 +60,18 @@ def changed(
 
 
 @contextmanager
-def having(modules: Sequence[nn.Module], **attributes: Any) -> Iterator[None]:
-    """Let modules have other attributes."""
-    kept = [{name: getattr(module, name) for name in attributes} for module in modules]
+def having(objects: Sequence[object], **attributes: Any) -> Iterator[None]:
+    """Let modules or other objects have other attributes."""
+    kept = [{name: getattr(each, name) for name in attributes} for each in objects]
     try:
-        for module in modules:
+        for each in objects:
             for name, value in attributes.items():
-                setattr(module, name, value)
+                setattr(each, name, value)
         yield
     finally:
-        for module, values in zip(modules, kept, strict=True):
+        for each, values in zip(objects, kept, strict=True):
             for name, value in values.items():
-                setattr(module, name, value)
+                setattr(each, name, value)
 
 
 @contextmanager
