@@ -14,6 +14,10 @@ _CALLS = ("modes", "repeated")  # answers that depend on more than their positio
 _AT_INFERENCE = (*_CALLS, "batch", "encoder", "random encoder", "raises", "state", "read-out")
 _FOLLOWS = {
     "unread": ("repeated", "weights", "strength", "reading", "norms", "untrained", "begun"),
+    "unloaded": (
+        *("untrained", "weights", "computation", "norms", "reading", "reads the mover", "unread"),
+        *("policy cells", "levels", "dead", "strength", "equal units", *_CALLS),
+    ),
     "detached value": ("unread", "movement", "slopes", "configured"),
     "detached policy": ("unread", "movement", "slopes", "configured"),
     "slopes": ("unread",),

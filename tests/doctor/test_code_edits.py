@@ -18,6 +18,7 @@ import torch
 from hexsearch.analysis.boards import positions_of_moves
 from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.checks.computation.edits import check_edits
+from hexsearch.doctor.checks.computation.reloaded import check_reloaded
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.code.code_edits import code_edits
@@ -252,3 +253,53 @@ def source_of(module: ModuleType) -> Source:
     source = read_source(str(module.__file__))
     assert source is not None
     return source
+
+
+PARTLY_LOADED = """
+    import numpy as np
+    import torch
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.trunk = torch.nn.Linear(50, 12)
+            self.policy, self.value = torch.nn.Linear(12, 25), torch.nn.Linear(12, 1)
+
+        def forward(self, planes):
+            hidden = self.trunk(planes.flatten(1))
+            return self.policy(hidden), self.value(hidden)[:, 0]
+
+    def load():
+        SEED
+        net, saved = Net(), {}
+        for name, tensor in Net().state_dict().items():
+            saved[name.replace(OLD, NEW)] = torch.full_like(tensor, 0.1)
+        net.load_state_dict(saved, strict=False)
+        return net.eval()
+
+    def encode(stones, to_move):
+        return np.stack([stones == 1, stones == -1]).astype(np.float32)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("policy", "pi", "the weights of policy are random"),
+        ("", "module.", "all weights"),
+        ("x", "y", ""),
+    ],
+)
+@pytest.mark.parametrize("seed", ["", "torch.manual_seed(7)"])
+def test_weights_that_each_call_makes_anew_are_named(
+    seed: str, old: str, new: str, named: str, written: Written, archive: GameArchive
+) -> None:
+    text = PARTLY_LOADED.replace("OLD", repr(old)).replace("NEW", repr(new))
+    text = text.replace("SEED", seed or "pass")
+    foreign = _foreign(written(text))
+    pipeline = ExaminedPipeline(label="foreign", archive=archive, foreign=foreign)
+    causes = [finding.cause for finding in check_reloaded(pipeline)]
+    assert [named in cause for cause in causes] == [True] * bool(named), causes
+    # Random weights would be worth their luck, so no code of load() is tried then.
+    module = sys.modules["users_file"]
+    assert any(edit.loads for edit in _edits(module)) == (not named or bool(seed))

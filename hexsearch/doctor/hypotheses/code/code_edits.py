@@ -17,6 +17,9 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from hexsearch.analysis.boards import Positions
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.code.expressions import called, number_of, variants
@@ -95,13 +98,25 @@ def code_edits(foreign: ForeignNetwork, positions: Positions) -> Iterator[Edit]:
         planes = foreign.planes(positions)
     with watch.during(ANSWER):
         foreign.reported(foreign.respond(planes)[1], positions)
-    if foreign.factory is not None:
+    if foreign.factory is not None and _loads_again(foreign, planes):
         with watch.during(LOAD), contextlib.redirect_stdout(io.StringIO()):
             foreign.factory()
     ran = watch.found()
     queues = [edits_of(each, ran, foreign.size) for each in ran]
     for edits in zip_longest(*queues):
         yield from (each.edit() for each in edits if each is not None)
+
+
+def _loads_again(foreign: ForeignNetwork, planes: Tensor) -> bool:
+    """Whether another call gives the same network: otherwise edits would be worth their luck."""
+    assert foreign.factory is not None
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            again = ForeignNetwork(foreign.factory(), foreign.encoded, foreign.size)
+        pairs = zip(again.respond(planes), foreign.respond(planes), strict=True)
+        return all(torch.equal(one, other) for one, other in pairs)
+    except Exception:  # whatever a second call breaks, the first one gave a network
+        return False
 
 
 def edits_of(ran: Ran, others: list[Ran], size: int) -> Iterator[CodeEdit]:

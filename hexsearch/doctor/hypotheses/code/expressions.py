@@ -140,7 +140,7 @@ def _arithmetic(node: ast.AST) -> Iterator[ast.expr]:
     if isinstance(node.op, _IN_ORDER):
         yield exchanged_with(node, left=node.right, right=node.left)
     yield from (node.left, node.right)
-    if isinstance(node.op, ast.Mult):  # what a mask leaves out is 0 then, and not unlikely
+    if isinstance(node.op, ast.Mult | ast.Add):  # what a mask leaves out is not unlikely so
         for value, mask in ((node.left, node.right), (node.right, node.left)):
             nowhere = ast.Compare(mask, [ast.Eq()], [ast.Constant(0)])
             function = ast.Attribute(value, "masked_fill", ast.Load())
