@@ -201,10 +201,7 @@ class ForeignNetwork:
         return policy
 
     def _as_encoded(self, positions: Positions) -> Positions:
-        """The positions; for a value of the side to move, finished boards as if they were not.
-
-        So is it for an encoder that needs a side to move.
-        """
+        """The positions; finished boards as if they were not where a side to move is needed."""
         if not self.for_mover and not self.needs_mover:
             return positions
         return replace(positions, finished=np.zeros(len(positions), dtype=bool))

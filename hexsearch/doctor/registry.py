@@ -6,7 +6,7 @@ add a line here.
 
 from __future__ import annotations
 
-from hexsearch.doctor.checks import beginnings, games, play, refused, results, split
+from hexsearch.doctor.checks import beginnings, games, play, refused, reloaded, results, split
 from hexsearch.doctor.checks.computation import (
     edits,
     linear_pairs,
@@ -16,7 +16,6 @@ from hexsearch.doctor.checks.computation import (
     overwritten,
     own_norms,
     plane_scales,
-    reloaded,
     reshapes,
     seen,
     shared_norms,

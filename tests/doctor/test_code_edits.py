@@ -18,7 +18,7 @@ import torch
 from hexsearch.analysis.boards import positions_of_moves
 from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.checks.computation.edits import check_edits
-from hexsearch.doctor.checks.computation.reloaded import check_reloaded
+from hexsearch.doctor.checks.reloaded import check_reloaded
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.code.code_edits import code_edits

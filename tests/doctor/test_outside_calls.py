@@ -122,7 +122,7 @@ def _causes(
     [
         (Buffers, check_trained, "returns its own buffers"),
         (WithoutScales, check_unread, "`weight` of _Norm is trained and not used"),
-        (Divided, check_edits, "right with all planes times 255"),
+        (Divided, check_edits, "it is called once, with planes times 0.00392"),
         (Flat, check_sharpness, "the policy is too flat"),
     ],
 )

@@ -14,9 +14,9 @@ from hexsearch.analysis.value_analyzer import clustered_error
 from hexsearch.doctor.checks.computation.loaded_weights import lost_part
 from hexsearch.doctor.findings import Finding, Severity
 from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.code.boards import BOARDS, board_edits
 from hexsearch.doctor.hypotheses.code.code_edits import CODE, EXCHANGED, code_edits
 from hexsearch.doctor.hypotheses.edits import all_edits
-from hexsearch.doctor.hypotheses.edits.boards import BOARDS, board_edits
 from hexsearch.doctor.hypotheses.edits.edit import Edit
 from hexsearch.doctor.hypotheses.edits.trying import Floats, Losses, Rows, Trial, scaled_errors
 from hexsearch.doctor.hypotheses.general.norm_statistics import copied
