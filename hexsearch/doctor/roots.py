@@ -11,6 +11,8 @@ ORDER = {"error": 0, "warning": 1, "info": 2}
 # Roots that follow from another one: the earliest part that departs explains the later ones.
 _LAST = "continued"  # whatever is wrong before may also make a restored trial go on differently
 _CALLS = ("modes", "repeated")  # answers that depend on more than their position
+# What is wrong for certain: where answers are wrong, a warning of it is the error.
+_CERTAIN = ("zeros",)
 _AT_INFERENCE = (*_CALLS, "batch", "encoder", "random encoder", "raises", "state", "read-out")
 _FOLLOWS = {
     "unread": ("repeated", "weights", "strength", "reading", "norms", "untrained", "begun"),
@@ -37,6 +39,7 @@ _FOLLOWS = {
         *("weights", "levels", "reading", "norms", "reads the mover", "configured", *_CALLS),
     ),
     "cut": ("computation", "reading"),
+    "zeros": ("computation", "reading", "policy cells", "norms", "strength"),
     "planes": (
         "reading",
         "policy cells",
@@ -150,13 +153,16 @@ def _causes_first(
 ) -> list[tuple[Check | None, Finding]]:
     """Findings of a training that was watched explain those of the answers.
 
-    A warning of it that an error of the answers follows from is the error. Beside an error of it,
+    A warning of it that an error of the answers follows from is the error, as is one of what is
+    wrong for certain. Beside an error of it,
     what the answers suggest is left out, apart from how inference calls the network.
     """
     errors = {f.root for c, f in pairs if f.severity == "error" and not _of_training(c)}
     raised = [
         (c, replace(f, severity="error"))
-        if _of_training(c) and f.severity == "warning" and errors & set(_FOLLOWS.get(f.root, ()))
+        if (_of_training(c) or f.root in _CERTAIN)
+        and f.severity == "warning"
+        and errors & set(_FOLLOWS.get(f.root, ()))
         else (c, f)
         for c, f in pairs
     ]

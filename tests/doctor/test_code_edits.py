@@ -27,6 +27,8 @@ from hexsearch.doctor.hypotheses.edits.edit import Edit
 from hexsearch.doctor.own_training.where.sources import Source
 from hexsearch.doctor.own_training.where.sources import source_of as read_source
 from hexsearch.doctor.pipeline import ExaminedPipeline
+from hexsearch.doctor.registry import CHECKS
+from hexsearch.doctor.roots import merged
 from tests.doctor.conftest import SIZE
 from tests.doctor.outside import Trained
 from tests.doctor.outside_networks import SOUND
@@ -303,3 +305,16 @@ def test_weights_that_each_call_makes_anew_are_named(
     # Random weights would be worth their luck, so no code of load() is tried then.
     module = sys.modules["users_file"]
     assert any(edit.loads for edit in _edits(module)) == (not named or bool(seed))
+
+
+def test_weights_that_are_mostly_zero_explain_planes_that_would_make_up_for_it() -> None:
+    planes, weights = (
+        next(check for check in CHECKS if check.name == name)
+        for name in ("edits of the network", "modules of the network")
+    )
+    restored = Finding.error("computation", "-", "other planes", "-", root="computation")
+    zeros = Finding.warning("weights", "-", "most weights are 0", "-", root="zeros")
+    ((_, alone),) = merged([(weights, zeros)])
+    assert alone.severity == "warning"
+    ((_, kept),) = merged([(planes, restored), (weights, zeros)])
+    assert (kept.cause, kept.severity) == ("most weights are 0", "error")
