@@ -73,6 +73,7 @@ def test_a_value_of_initial_weights_is_not_called_a_constant_label(games: GameAr
         (3.0, "its label was constant"),
         (50.0, "the output is saturated"),
         (-3.0, "its label was constant"),
+        (0.55, "0 where the side to move loses and 1 where it wins"),
     ],
 )
 def test_a_constant_value_of_the_side_to_move(level: float, words: str, games: GameArchive) -> None:

@@ -26,6 +26,7 @@ _FOLLOWS = 0.4  # correlation with the plies to the end that tells a label
 _FEW, _DRAWS, _SMALL = 32, 8, 0.05  # positions, draws, and deviation of other weights
 _CUT = 0.05  # share of values at an end for other weights that a relu explains
 _EXACT = 1e-6
+_ROUNDED, _ABOUT_HALF = 1e-3, 0.12  # of (1 + v) / 2, and of the mean of v
 Cause = tuple[str, str]  # and the remedy; empty for the usual one
 
 
@@ -41,6 +42,7 @@ def constant_value(foreign: ForeignNetwork | None, observed: Observed) -> Cause:
         lambda: _saturated(observed, _FAR_OUT),
         lambda: _squashed(observed),
         lambda: _mean_of_labels(observed),
+        lambda: _read_as_signed(observed),
         lambda: _one_label(observed, _LEANING) if observed.of_red is not None else None,
     )
     for hypothesis in hypotheses:
@@ -132,6 +134,20 @@ def _squashed(observed: Observed) -> Cause | None:
         "answers are the same: the network ends in a sigmoid, and a loss of logits, which applies "
         "one itself, drove it there; two sigmoids stand one behind the other",
         "",
+    )
+
+
+def _read_as_signed(observed: Observed) -> Cause | None:
+    """The finding for a value of 0 to 1 that is read as one of -1 to 1."""
+    raw = observed.raw
+    if raw.ndim != 1 or np.abs(own_chances(observed) - (1.0 + raw) / 2.0).max() > _ROUNDED:
+        return None
+    if abs(float(raw.mean()) - 0.5) > _ABOUT_HALF:
+        return None
+    return (
+        "the value was trained to put out 0 where the side to move loses and 1 where it wins, and "
+        "is read as one of -1 to 1: (1 + v) / 2 makes 0.5 of a lost position",
+        "report the raw value itself, or train with -1 for a lost position",
     )
 
 
