@@ -39,7 +39,7 @@ _FOLLOWS = {
         *("weights", "levels", "reading", "norms", "reads the mover", "configured", *_CALLS),
     ),
     "cut": ("computation", "reading"),
-    "zeros": ("computation", "reading", "policy cells", "norms", "strength"),
+    "zeros": ("computation", "planes", "reading", "policy cells", "norms", "strength"),
     "planes": (
         "reading",
         "policy cells",

@@ -267,7 +267,7 @@ def test_moves_are_scored_on_the_board_as_played_or_as_shown(reflected: bool) ->
 
 @pytest.mark.parametrize(
     ("gain", "value", "severity"),
-    [(1.5, 0.2, "error"), (0.3, 0.2, "warning"), (0.1, 0.2, None), (1.5, 0.3, None)],
+    [(1.5, 0.2, "error"), (0.3, 0.2, "warning"), (0.07, 0.2, None), (1.5, 0.3, None)],
 )
 def test_an_edit_may_show_in_the_policy_alone(
     gain: float, value: float, severity: str | None

@@ -35,7 +35,7 @@ def check_reloaded(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if not isinstance(first.model, nn.Module) or not isinstance(second.model, nn.Module):
         return
     other, count = _that_differ(first.model, second.model)
-    changed = [f"{head}s by up to {gap:.2g}" for head, gap in gaps.items() if gap > _GAP]
+    changed = [f"the {head} by up to {gap:.2g}" for head, gap in gaps.items() if gap > _GAP]
     if not other or not changed:
         return
     names = _modules_of(other)

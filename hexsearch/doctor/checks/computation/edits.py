@@ -28,13 +28,13 @@ _TRIED, _CONFIRMED = 256, 1024  # positions of a trial and of what confirms it
 _GAIN, _SURE = 0.008, 3.5  # what an edit must gain, also in standard errors
 # The same as a share, where the loss falls to so many times that of a table of shortest paths, and
 # where it does not.
-_SHARE, _LARGE_SHARE, _AS_GOOD = 0.12, 0.35, 1.6
+_SHARE, _LARGE_SHARE, _AS_GOOD = 0.08, 0.35, 1.6
 _ERROR = 0.03  # gain from which on it is an error
 _USEFUL = 0.23  # value loss that an edit must reach
 _IN_NATS = 4.0  # about what a value loss is worth in nats of the policy
 # Share of the gain that an edit may miss and be told before the best one, or beside it.
 _ALSO, _ALIKE = 0.1, 0.2
-_NATS, _SURER = 0.12, 6.0  # what the policy must gain, also in standard errors
+_NATS, _SURER = 0.08, 6.0  # what the policy must gain, also in standard errors
 _WORSE, _SERIOUS = 0.005, 0.8  # what the value may lose by it, and a gain that is an error
 _KNOWN = 0.4  # nats by which moves must be likelier than by uniform cells
 # Rounds of so many positions, from which so many edits with the best values, and as many with the
