@@ -57,7 +57,7 @@ _FOLLOWS = {
     "begun": ("reading", "norms", "positions", "policy cells"),
     "dead": ("untrained", "unread", "reading", "norms", "reads the mover", "computation"),
     "batch": ("reads the mover", "reading", *_CALLS),
-    "computation": ("norms", "reads the mover", "reading", *_CALLS),
+    "computation": ("norms", "reads the mover", "reading", "positions", *_CALLS),
     "weights": (
         "dead",
         "levels",

@@ -84,6 +84,23 @@ def test_code_that_spoils_a_sound_network_is_named(
     assert list(calls) == ["net"] and words in told(calls["net"], planes)
 
 
+@pytest.mark.parametrize(
+    ("dims", "words"),
+    [
+        ((0, 1), "the positions of the batch and their planes in reverse order"),
+        ((0,), "the positions of the batch in reverse order"),
+        ((2, 3), "the board given a half turn"),
+    ],
+)
+def test_flips_over_other_dimensions_than_those_of_the_board_are_told(
+    dims: tuple[int, ...], words: str
+) -> None:
+    network, planes = _sample()
+    wrapped = _Wrapped(network, lambda net, shown: net(shown.flip(dims)))
+    calls, _ = inner_calls(wrapped, planes)
+    assert words in told(calls["net"], planes)
+
+
 class _OneValue(nn.Module):
     """A network whose value has one dimension."""
 

@@ -22,6 +22,12 @@ from hexsearch.doctor.hypotheses.edits.edit import Edit, hooked
 from hexsearch.doctor.hypotheses.general.plane_changes import all_changes
 
 _CLOSE = 1e-5
+# Dimensions over which flipud() and fliplr() flip a batch of boards.
+_FLIPPED: dict[tuple[int, ...], str] = {
+    (0,): "the positions of the batch",
+    (1,): "the planes",
+    (0, 1): "the positions of the batch and their planes",
+}
 _HALF_TURN = "given a half turn"
 
 
@@ -166,6 +172,9 @@ def _change(given: Tensor, planes: Tensor) -> str:
     for name, change in all_changes(planes):
         if torch.allclose(change(planes), given, atol=_CLOSE):
             return name
+    for dims, names in _FLIPPED.items():
+        if torch.allclose(given, planes.flip(dims), atol=_CLOSE):
+            return f"{names} in reverse order"
     other = (given - planes).abs().amax(dim=(0, 2, 3)) > _CLOSE
     places = [str(place) for place in torch.nonzero(other).flatten().tolist()]
     rows = (given - planes).abs().flatten(1).amax(dim=1) > _CLOSE
