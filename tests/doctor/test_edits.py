@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.checks.computation import edits
-from hexsearch.doctor.checks.computation.edits import _of_policy, check_edits
+from hexsearch.doctor.checks.computation.edits import _of_policy, _of_value, check_edits
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.edits import all_edits
@@ -278,6 +278,19 @@ def test_an_edit_may_show_in_the_policy_alone(
     other = Losses(np.full(800, value), own.policy - gain + 0.1 * rng.normal(size=800))
     told = _of_policy(own, other, game, size)
     assert (told and told[0]) == severity
+    assert told is None or told[2]
+    poor = [replace(each, policy=each.policy + 0.8) for each in (own, other)]
+    told = _of_policy(*poor, game, size)
+    assert told is None or told[2] is (gain > 1)
+
+
+def test_an_edit_that_helps_a_little_is_no_cause() -> None:
+    rng = np.random.default_rng(0)
+    game = np.repeat(np.arange(80), 10)
+    own = 0.24 + 0.01 * rng.normal(size=800)
+    found = {gain: _of_value(own, own - gain, game, 0.12) for gain in (0.02, 0.05, 0.08, 0.1)}
+    told = {gain: each and (each[0], each[2]) for gain, each in found.items()}
+    assert told == {0.02: None, 0.05: ("error", False), 0.08: ("error", True), 0.1: ("error", True)}
 
 
 class _Attention(nn.Module):

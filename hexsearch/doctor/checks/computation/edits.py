@@ -29,6 +29,7 @@ _GAIN, _SURE = 0.008, 3.5  # what an edit must gain, also in standard errors
 # The same as a share, where the loss falls to so many times that of a table of shortest paths, and
 # where it does not.
 _SHARE, _LARGE_SHARE, _AS_GOOD = 0.08, 0.35, 1.6
+_GOOD = 1.4  # such times from which on an edit is told as one that helps alone
 _ERROR = 0.03  # gain from which on it is an error
 _USEFUL = 0.23  # value loss that an edit must reach
 _IN_NATS = 4.0  # about what a value loss is worth in nats of the policy
@@ -36,7 +37,13 @@ _IN_NATS = 4.0  # about what a value loss is worth in nats of the policy
 _ALSO, _ALIKE = 0.1, 0.2
 _NATS, _SURER = 0.08, 6.0  # what the policy must gain, also in standard errors
 _WORSE, _SERIOUS = 0.005, 0.8  # what the value may lose by it, and a gain that is an error
-_KNOWN = 0.4  # nats by which moves must be likelier than by uniform cells
+# Nats by which moves must be likelier than by uniform cells, and where answers are good.
+_KNOWN, _WELL_KNOWN = 0.4, 1.0
+_PARTLY = (
+    "the network computes something else than in training, or its weights are not those of it; no "
+    "edit makes the answers good, but one makes them better, so begin there: {}"
+)
+Told = tuple[Severity, str, bool]  # with the evidence, and whether answers are good then
 # Rounds of so many positions, from which so many edits with the best values, and as many with the
 # best policies, are kept; and the seconds of CPU that a round may take.
 _ENCODED = 4  # positions that show what code runs
@@ -81,9 +88,11 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         told = _of_value(own.value, other.value, game, float(table.mean()))
         told = told or _of_policy(own, other, game, foreign.size)
         if told is not None:
-            severity, evidence = told
+            severity, evidence, is_good = told
             evidence = f"in the second halves of games, {evidence} with {edit.words}{tale}"
             cause, remedy, root = edit.cause, edit.remedy, "computation"
+            if not is_good:
+                severity, cause = "warning", _PARTLY.format(cause)
             # An edit may make up for a part of what is lost.
             copy = ForeignNetwork(network, foreign.encoded, foreign.size)
             if (lost := lost_part(copy)) is not None:
@@ -93,8 +102,8 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             return
 
 
-def _of_value(own: Floats, other: Floats, game: Rows, table: float) -> tuple[Severity, str] | None:
-    """Severity and evidence if an edit clearly makes values better."""
+def _of_value(own: Floats, other: Floats, game: Rows, table: float) -> Told | None:
+    """What is told if an edit clearly makes values better."""
     gains = own - other
     noise = clustered_error(gains - gains.mean(), game)
     share = _SHARE if other.mean() <= _AS_GOOD * table else _LARGE_SHARE
@@ -104,11 +113,12 @@ def _of_value(own: Floats, other: Floats, game: Rows, table: float) -> tuple[Sev
         "error" if gains.mean() > _ERROR else "warning",
         f"the value loss after the best scale of the log odds is {own.mean():.3f}, and "
         f"{other.mean():.3f} (lower by {gains.mean():.3f} +-{2 * noise:.3f})",
+        bool(other.mean() <= _GOOD * table or gains.mean() >= _LARGE_SHARE * own.mean()),
     )
 
 
-def _of_policy(own: Losses, other: Losses, game: Rows, size: int) -> tuple[Severity, str] | None:
-    """Severity and evidence if an edit makes the moves played far likelier, and values no worse."""
+def _of_policy(own: Losses, other: Losses, game: Rows, size: int) -> Told | None:
+    """What is told if an edit makes the moves played far likelier, and values no worse."""
     moved = np.isfinite(own.policy) & np.isfinite(other.policy)
     gains = (own.policy - other.policy)[moved]
     if len(gains) < _NEEDED or (own.value - other.value).mean() < -_WORSE:
@@ -121,6 +131,7 @@ def _of_policy(own: Losses, other: Losses, game: Rows, size: int) -> tuple[Sever
         "error" if gains.mean() > _SERIOUS else "warning",
         f"the moves played have a log loss of {own.policy[moved].mean():.2f} at the best "
         f"temperature, and {last:.2f} (lower by {gains.mean():.2f} +-{2 * noise:.2f})",
+        bool(last <= np.log(size * size) - _WELL_KNOWN),
     )
 
 
