@@ -71,6 +71,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Written
         ("logits * legal", "logits.masked_fill(legal == 0, -1000000000.0)"),
         ("meshgrid(a, b, indexing='ij')", "meshgrid(a, b, indexing='xy')"),
         ("stones.T", "stones"),
+        ("shape[axis]", "shape[0]"),
     ],
 )
 def test_what_may_have_been_meant(text: str, meant: str) -> None:

@@ -225,10 +225,13 @@ def _swapped(items: list[ast.expr], first: int, second: int) -> list[ast.expr]:
 
 
 def _parts(node: ast.AST) -> Iterator[ast.expr]:
-    """The whole in place of a part, and other steps of a slice."""
-    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-        if isinstance(node.slice, ast.Slice):
+    """The whole in place of a part, and the first, second or last one for that of a name."""
+    if isinstance(node, ast.Subscript):
+        if isinstance(node.slice, ast.Slice) and isinstance(node.ctx, ast.Load):
             yield node.value
+        elif isinstance(node.slice, ast.Name):
+            for place in (ast.Constant(0), ast.Constant(1), _negative(ast.Constant(1))):
+                yield exchanged_with(node, slice=place)
     elif isinstance(node, ast.Attribute) and node.attr in ("T", "mT"):
         yield node.value
 
