@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +40,7 @@ _SKIPPED = ast.Raise, ast.Assert, ast.JoinedStr, ast.Import, ast.ImportFrom, ast
 _BLOCKS = ast.FunctionDef, ast.If, ast.For, ast.With
 CODE, EXCHANGED = "code", "exchanged code"  # families
 LOAD, ENCODE, ANSWER = "load", "encode", "answer"
+_SLOW = 1.0  # seconds of a call that is too long to be made for each edit
 _SMALL = 3  # larger numbers among the arguments of a layer are sizes of its weights
 _SPLITTING = "GroupNorm", "MultiheadAttention"  # a number of these splits weights of any size
 _LONGEST = 90  # characters of code that are shown
@@ -108,11 +110,17 @@ def code_edits(foreign: ForeignNetwork, positions: Positions) -> Iterator[Edit]:
 
 
 def _loads_again(foreign: ForeignNetwork, planes: Tensor) -> bool:
-    """Whether another call gives the same network: otherwise edits would be worth their luck."""
+    """Whether another call soon gives the same network.
+
+    If some of it is random, edits would be worth their luck.
+    """
     assert foreign.factory is not None
+    began = time.perf_counter()
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             again = ForeignNetwork(foreign.factory(), foreign.encoded, foreign.size)
+        if time.perf_counter() - began > _SLOW:
+            return False
         pairs = zip(again.respond(planes), foreign.respond(planes), strict=True)
         return all(torch.equal(one, other) for one, other in pairs)
     except Exception:  # whatever a second call breaks, the first one gave a network
