@@ -280,7 +280,7 @@ def test_an_edit_may_show_in_the_policy_alone(
     assert (told and told[0]) == severity
     assert told is None or told[2]
     poor = [replace(each, policy=each.policy + 0.8) for each in (own, other)]
-    told = _of_policy(*poor, game, size)
+    told = _of_policy(poor[0], poor[1], game, size)
     assert told is None or told[2] is (gain > 1)
 
 

@@ -16,7 +16,6 @@ from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from types import CodeType
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +23,16 @@ from torch import Tensor
 from hexsearch.analysis.boards import Positions
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.code.expressions import called, number_of, variants
+from hexsearch.doctor.hypotheses.code.places import (
+    LONGEST,
+    holders,
+    nodes,
+    placed,
+    places,
+    put,
+    shortened,
+    text_of,
+)
 from hexsearch.doctor.hypotheses.code.running import Ran, Watch, compiled, running
 from hexsearch.doctor.hypotheses.code.statements import (
     Signature,
@@ -35,15 +44,11 @@ from hexsearch.doctor.hypotheses.code.statements import (
 )
 from hexsearch.doctor.hypotheses.edits.edit import Edit
 
-_SKIPPED_FIELDS = ("annotation", "returns", "decorator_list", "format_spec", "type_params")
-_SKIPPED = ast.Raise, ast.Assert, ast.JoinedStr, ast.Import, ast.ImportFrom, ast.Pass, ast.Global
-_BLOCKS = ast.FunctionDef, ast.If, ast.For, ast.With
 CODE, EXCHANGED = "code", "exchanged code"  # families
 LOAD, ENCODE, ANSWER = "load", "encode", "answer"
 _SLOW = 1.0  # seconds of a call that is too long to be made for each edit
 _SMALL = 3  # larger numbers among the arguments of a layer are sizes of its weights
 _SPLITTING = "GroupNorm", "MultiheadAttention"  # a number of these splits weights of any size
-_LONGEST = 90  # characters of code that are shown
 
 
 @dataclass(frozen=True)
@@ -135,12 +140,12 @@ def edits_of(ran: Ran, others: list[Ran], size: int) -> Iterator[CodeEdit]:
         size: side of the board.
     """
     apart = {each.node for each in others if each is not ran}
-    for parent, name, place, old in _places(ran.node, apart):
+    for parent, name, place, old in places(ran.node, apart):
         if isinstance(old, ast.stmt):
             continue
         for new in _options(ran, parent, old, size):
             yield from _made(ran, parent, name, place, old, new)
-    for node in _nodes(ran.node, apart):
+    for node in nodes(ran.node, apart):
         for body in ("body", "orelse"):
             held = getattr(node, body, None)
             if isinstance(held, list) and isinstance(
@@ -183,62 +188,23 @@ def _signature(ran: Ran, parent: ast.AST, old: ast.expr) -> Signature | None:
     return None
 
 
-def _nodes(node: ast.AST, apart: set[ast.FunctionDef]) -> Iterator[ast.AST]:
-    yield node
-    for _, _, _, child in _children(node, apart):
-        yield from _nodes(child, apart)
-
-
-def _places(
-    node: ast.AST, apart: set[ast.FunctionDef]
-) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
-    for parent, name, place, child in _children(node, apart):
-        yield parent, name, place, child
-        # A sign is a part of its number.
-        if number_of(child) is None:
-            yield from _places(child, apart)
-
-
-def _children(
-    node: ast.AST, apart: set[ast.FunctionDef]
-) -> list[tuple[ast.AST, str, int | None, ast.AST]]:
-    found: list[tuple[ast.AST, str, int | None, ast.AST]] = []
-    for name, value in ast.iter_fields(node):
-        if name in _SKIPPED_FIELDS or (isinstance(node, ast.FunctionDef) and name == "args"):
-            continue
-        children = enumerate(value) if isinstance(value, list) else [(None, value)]
-        for place, child in children:
-            if isinstance(child, ast.AST) and not isinstance(child, _SKIPPED):
-                if child not in apart:
-                    found.append((node, name, place, child))
-    return found
-
-
 def _made(
     ran: Ran, parent: ast.AST, name: str, place: int | None, old: ast.AST, new: ast.AST
 ) -> Iterator[CodeEdit]:
-    around = list(_around(ran, parent))
-    before = [_text(each) for each in around]
-    new = _at(new, old)
-    _put(parent, name, place, new)
+    held_by = list(holders(ran, parent))
+    before = [text_of(each) for each in held_by]
+    new = placed(new, old)
+    put(parent, name, place, new)
     try:
         code = compiled(ran)
-        after = [_text(each) for each in around]
+        after = [text_of(each) for each in held_by]
     finally:
-        _put(parent, name, place, old)
+        put(parent, name, place, old)
     if code is not None and after[-1] != before[-1]:
-        pairs = [(_text(old), _text(new)), *zip(before, after, strict=True)]
-        short = [pair for pair in pairs if max(map(len, pair)) <= _LONGEST]
-        first, second = short[-1] if short else map(_shown, pairs[0])
+        pairs = [(text_of(old), text_of(new)), *zip(before, after, strict=True)]
+        short = [pair for pair in pairs if max(map(len, pair)) <= LONGEST]
+        first, second = short[-1] if short else map(shortened, pairs[0])
         yield CodeEdit(ran, getattr(old, "lineno", ran.node.lineno), first, second, code)
-
-
-def _around(ran: Ran, node: ast.AST) -> Iterator[ast.AST]:
-    """A node and what holds it, up to the statement."""
-    for each in (node, *ran.source.above(node)):
-        yield each
-        if isinstance(each, ast.stmt):
-            return
 
 
 def _rearranged(
@@ -252,11 +218,11 @@ def _rearranged(
         setattr(node, body, own)
     if code is None:
         return
-    before = _shown(_text(own[at]))
+    before = shortened(text_of(own[at]))
     after = ""
     if len(other) == len(own):
-        before = _shown(f"{_text(own[at])}; {_text(own[at + 1])}")
-        after = _shown(f"{_text(own[at + 1])}; {_text(own[at])}")
+        before = shortened(f"{text_of(own[at])}; {text_of(own[at + 1])}")
+        after = shortened(f"{text_of(own[at + 1])}; {text_of(own[at])}")
     yield CodeEdit(ran, own[at].lineno, before, after, code)
 
 
@@ -265,43 +231,20 @@ def _exchanged(
 ) -> Iterator[CodeEdit]:
     """A function in which two expressions stand where the other one stood."""
     texts = {first: second, second: first}
-    places = [
+    both = [
         each
-        for each in _places(ran.node, apart)
+        for each in places(ran.node, apart)
         if isinstance(each[3], ast.expr)
         and ast.unparse(each[3]) in texts
         and not isinstance(getattr(each[3], "ctx", None), ast.Store)
     ]
     try:
-        for parent, name, place, old in places:
+        for parent, name, place, old in both:
             new = ast.parse(texts[ast.unparse(old)], mode="eval").body
-            _put(parent, name, place, _at(new, old))
+            put(parent, name, place, placed(new, old))
         code = compiled(ran)
     finally:
-        for parent, name, place, old in places:
-            _put(parent, name, place, old)
+        for parent, name, place, old in both:
+            put(parent, name, place, old)
     if code is not None:
         yield CodeEdit(ran, ran.node.lineno, f"{first}, {second}", f"{second}, {first}", code, True)
-
-
-def _at(new: Any, old: ast.AST) -> Any:
-    """A new expression at the place of an old one in the file."""
-    return ast.fix_missing_locations(ast.copy_location(new, old))
-
-
-def _text(node: ast.AST) -> str:
-    """The source of a node on one line, for a block its first line."""
-    text = ast.unparse(node)
-    text = text.partition("\n")[0] if isinstance(node, _BLOCKS) else text
-    return " ".join(text.split())
-
-
-def _shown(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
-
-
-def _put(parent: ast.AST, name: str, place: int | None, node: Any) -> None:
-    if place is None:
-        setattr(parent, name, node)
-    else:
-        getattr(parent, name)[place] = node
