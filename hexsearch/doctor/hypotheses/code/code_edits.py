@@ -109,9 +109,15 @@ def code_edits(foreign: ForeignNetwork, positions: Positions) -> Iterator[Edit]:
         with watch.during(LOAD), contextlib.redirect_stdout(io.StringIO()):
             foreign.factory()
     ran = watch.found()
-    queues = [edits_of(each, ran, foreign.size) for each in ran]
+    queues = [_possible(edits_of(each, ran, foreign.size)) for each in ran]
     for edits in zip_longest(*queues):
         yield from (each.edit() for each in edits if each is not None)
+
+
+def _possible(edits: Iterator[CodeEdit]) -> Iterator[CodeEdit]:
+    """The edits up to one at which Python fails to write or to compile a user's code."""
+    with contextlib.suppress(ValueError, RecursionError):
+        yield from edits
 
 
 def _loads_again(foreign: ForeignNetwork, planes: Tensor) -> bool:
@@ -203,7 +209,7 @@ def _made(
     if code is not None and after[-1] != before[-1]:
         pairs = [(text_of(old), text_of(new)), *zip(before, after, strict=True)]
         short = [pair for pair in pairs if max(map(len, pair)) <= LONGEST]
-        first, second = short[-1] if short else map(shortened, pairs[0])
+        first, second = short[-1] if short else shortened(pairs[0])
         yield CodeEdit(ran, getattr(old, "lineno", ran.node.lineno), first, second, code)
 
 
@@ -218,11 +224,11 @@ def _rearranged(
         setattr(node, body, own)
     if code is None:
         return
-    before = shortened(text_of(own[at]))
-    after = ""
     if len(other) == len(own):
-        before = shortened(f"{text_of(own[at])}; {text_of(own[at + 1])}")
-        after = shortened(f"{text_of(own[at + 1])}; {text_of(own[at])}")
+        pair = [text_of(each) for each in own[at : at + 2]]
+        before, after = shortened(["; ".join(pair), "; ".join(pair[::-1])])
+    else:
+        (before,), after = shortened([text_of(own[at])]), ""
     yield CodeEdit(ran, own[at].lineno, before, after, code)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hexsearch.doctor.hypotheses.code.expressions import number_of
@@ -56,7 +57,7 @@ def holders(ran: Ran, node: ast.AST) -> Iterator[ast.AST]:
 
 def placed(new: Any, old: ast.AST) -> Any:
     """A new expression at the place of an old one in the file."""
-    return ast.fix_missing_locations(ast.copy_location(new, old))
+    return ast.fix_missing_locations(ast.copy_location(copy.copy(new), old))
 
 
 def text_of(node: ast.AST) -> str:
@@ -66,8 +67,15 @@ def text_of(node: ast.AST) -> str:
     return " ".join(text.split())
 
 
-def shortened(text: str) -> str:
-    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+def shortened(texts: Sequence[str]) -> list[str]:
+    """Texts that are short enough to be shown, cut off where they are alike."""
+    first = next((n for n, each in enumerate(zip(*texts, strict=False)) if len(set(each)) > 1), 0)
+    begin = max(0, first - LONGEST // 3) if max(map(len, texts)) > LONGEST else 0
+    return [
+        ("..." if begin else "")
+        + (each[begin:] if len(each) - begin <= LONGEST else each[begin : begin + LONGEST] + "...")
+        for each in texts
+    ]
 
 
 def put(parent: ast.AST, name: str, place: int | None, node: Any) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
@@ -104,7 +105,9 @@ def _ran(code: CodeType) -> Ran | None:
     for node in source.functions.get(code.co_name, ()):
         first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
         if first == code.co_firstlineno:
-            return None if _acts(node) else Ran(source, node, code)
+            ran = Ran(source, node, code)
+            # A file that has changed since the import holds other code than what runs.
+            return ran if not _acts(node) and _is_as_written(code, source) else None
     return None
 
 
@@ -162,9 +165,24 @@ def compiled(ran: Ran) -> CodeType | None:
     try:
         module = ast.Module([whole], [])  # type: ignore[list-item]
         made = compile(module, ran.source.file, "exec", dont_inherit=True)
-    except (SyntaxError, ValueError, TypeError):
+    except (SyntaxError, ValueError, TypeError, RecursionError):
         return None
     return next((each for each in _inside(made) if _is_other(each, ran.code)), None)
+
+
+def _is_as_written(code: CodeType, source: Source) -> bool:
+    """Whether a function's code is that of its file."""
+    whole = _whole(source)
+    found = () if whole is None else _inside(whole)
+    return any(_is_other(each, code) and each.co_code == code.co_code for each in found)
+
+
+@lru_cache(maxsize=16)
+def _whole(source: Source) -> CodeType | None:
+    try:
+        return compile(source.tree, source.file, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, TypeError, RecursionError):
+        return None
 
 
 def _inside(code: CodeType) -> Iterator[CodeType]:

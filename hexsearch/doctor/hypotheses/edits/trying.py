@@ -16,6 +16,7 @@ from scipy.special import expit
 from torch import Tensor, nn
 
 from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.code.apart import TooLong, limited
 from hexsearch.doctor.hypotheses.edits.edit import Edit
 from hexsearch.doctor.hypotheses.policies import log_softmax
 from hexsearch.doctor.networks import take
@@ -23,6 +24,7 @@ from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
+_LONGEST = 10.0  # seconds of an edit
 _END = 8.0  # log odds beyond which answers are cut off
 _STEPS, _RIDGE = 12, 1e-3  # of the fit of the scale
 _TEMPERATURES = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5, 2.2, 3.2)
@@ -83,7 +85,7 @@ class Trial:
     def _answers(self, edit: Edit) -> tuple[Tensor, Tensor] | None:
         """Policies and reported values; None if the network cannot compute them."""
         try:
-            with _quiet(), edit.made():
+            with limited(_LONGEST), _quiet(), edit.made():
                 asked, planes = self._network, self._planes
                 if edit.loads and self._foreign.factory is not None:
                     model = self._foreign.factory()
@@ -91,7 +93,8 @@ class Trial:
                 if edit.encodes:
                     planes = self._foreign.planes(self._positions)
                 return self._asked(asked, planes)
-        except Exception:  # whatever an edit breaks in a user's network, it is not what is wrong
+        # Whatever an edit breaks in a user's network, it is not what is wrong.
+        except (Exception, SystemExit, TooLong):
             return None
 
     def _asked(self, network: ForeignNetwork, planes: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,152 @@
+"""Runs code of a user in a process of its own, which can read and compute and do nothing else.
+
+Edited code may do what nobody meant: it may fill caches, wait for ever, recurse until the process
+dies, or take the branch that deletes files. So it runs in a fork of this process. What it changes
+in memory is gone with it, and what would change files, start programs or use the network is
+refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import select
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import torch
+
+_SILENT = 60.0  # seconds without a sign of life after which the process is ended
+_MEMORY = 4 * 2**30  # bytes that it may take beside those that it has
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+# Audit events of Python that change more than memory.
+_REFUSED = (
+    *("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate"),
+    *("os.chmod", "os.chown", "os.setxattr", "os.removexattr", "os.system", "os.exec", "os.kill"),
+    *("os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.killpg", "subprocess.Popen"),
+    *("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "sqlite3.connect"),
+    *("shutil.rmtree", "shutil.move", "shutil.copyfile", "pty.spawn", "signal.pthread_kill"),
+)
+_pipe: int | None = None  # in the process apart, where its signs of life go
+
+
+class TooLong(BaseException):
+    """Code took longer than it may; no `except Exception` of a user's code takes it."""
+
+
+def can_run_apart(*modules: torch.nn.Module) -> bool:
+    """Whether a process can be forked that computes with these: not with memory of a GPU."""
+    on_cpu = all(p.device.type == "cpu" for module in modules for p in module.parameters())
+    return sys.platform == "linux" and on_cpu
+
+
+def apart(job: Callable[[], Any]) -> Any:
+    """What a job returns in a process of its own, as JSON can hold it; None if it did not end."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # other threads do not take part
+        child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _work(job, writing)
+    os.close(writing)
+    received, ended = b"", False
+    try:
+        while select.select([reading], [], [], _SILENT)[0]:
+            if not (part := os.read(reading, 1 << 16)):
+                ended = True
+                break
+            received += part
+    finally:
+        os.close(reading)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    _, line, result = received.partition(b"\n")
+    try:
+        return json.loads(result) if ended and line else None
+    except ValueError:  # it died while it wrote
+        return None
+
+
+@contextlib.contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Interrupt what takes longer, in a process apart; elsewhere it may take its time.
+
+    Raises:
+        TooLong: it does.
+    """
+    if _pipe is None:
+        yield
+        return
+    os.write(_pipe, b".")
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+def _work(job: Callable[[], Any], writing: int) -> NoReturn:
+    """Do the job, write the result, and end without any of the clean-up of this process."""
+    global _pipe
+    try:
+        _pipe = writing
+        _confine()
+        text = b"\n" + json.dumps(job()).encode()
+        while text:
+            text = text[os.write(writing, text) :]
+    finally:  # whatever code of a user raises: the result is missing, and nothing else goes on here
+        os._exit(0)
+
+
+def _confine() -> None:
+    """Let this process compute and read only."""
+    import resource  # Unix alone has it
+
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(null, stream)
+    logging.disable(logging.CRITICAL)
+    torch.set_num_threads(1)  # the threads of OpenMP do not live on in a fork
+    signal.signal(signal.SIGALRM, _interrupt)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with open("/proc/self/statm", encoding="ascii") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + _MEMORY, most))
+    for room, name in ((torch, "save"), (torch.jit, "save")):
+        setattr(room, name, _refuse)
+    sys.addaudithook(_audited)
+
+
+def _interrupt(number: int, frame: Any) -> NoReturn:
+    raise TooLong
+
+
+def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
+    raise PermissionError("edited code writes no files")
+
+
+def _audited(event: str, args: tuple[Any, ...]) -> None:
+    if event in _REFUSED:
+        _refuse()
+    if event == "open" and len(args) > 2 and isinstance(args[2], int) and args[2] & _WRITES:
+        _refuse()
+
+
+def over(began: float, wall: float, seconds: float) -> bool:
+    """Whether so many seconds of CPU time of this thread are over, or four times as many in all.
+
+    Args:
+        began, wall: `time.thread_time()` and `time.perf_counter()` at the beginning.
+    """
+    return time.thread_time() - began > seconds or time.perf_counter() - wall > 4.0 * seconds
