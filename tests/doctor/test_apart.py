@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -71,6 +72,25 @@ def test_files_stay_as_they_are(act: Callable[[Path], None], tmp_path: Path) -> 
     assert apart(job) == "refused"
     assert [each.name for each in tmp_path.iterdir()] == ["weights.pt"]
     assert path.read_bytes() == b"weights"
+
+
+def test_what_is_open_already_is_not_reached(tmp_path: Path) -> None:
+    mapped = np.memmap(tmp_path / "mapped", dtype=np.uint8, mode="w+", shape=4)
+    reading, writing = os.pipe()
+
+    def job() -> list[str]:
+        refused = []
+        for act in (lambda: mapped.fill(9), lambda: os.write(writing, b"edited")):
+            try:
+                act()
+            except (ValueError, OSError) as error:
+                refused.append(type(error).__name__)
+        return refused
+
+    assert apart(job) == ["ValueError", "OSError"]
+    os.close(writing)
+    assert os.read(reading, 10) == b"" and mapped.tolist() == [0, 0, 0, 0]
+    os.close(reading)
 
 
 def test_a_file_that_is_open_already_is_not_written(tmp_path: Path) -> None:
