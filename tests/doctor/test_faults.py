@@ -159,7 +159,7 @@ def _one_in_three(faults: list[Any]) -> Iterator[Any]:
         yield pytest.param(*each.values, id=each.id, marks=marks)
 
 
-@pytest.mark.parametrize("fault", _one_in_three(FAULTS))
+@pytest.mark.parametrize("fault", list(_one_in_three(FAULTS)))
 def test_each_fault_is_named_with_its_cause(
     fault: Fault,
     archive: GameArchive,
