@@ -12,6 +12,8 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from hexsearch.doctor.hypotheses.code.expressions import called, exchanged_with, number_of
+
 Operator = Callable[[ast.AST], Iterator[ast.AST]]
 N = TypeVar("N", bound=ast.AST)
 
@@ -80,40 +82,14 @@ def replaced(function: N, place: int, node: ast.AST) -> N:
     return ast.fix_missing_locations(changed)
 
 
-def _with(node: N, **fields: Any) -> N:
-    """A shallow copy of a node with other fields."""
-    changed = copy.copy(node)
-    for name, value in fields.items():
-        setattr(changed, name, value)
-    return changed
-
-
-def _number(node: ast.AST | None) -> int | float | None:
-    """The number that a node spells out, with its sign."""
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        positive = _number(node.operand)
-        return None if positive is None else -positive
-    is_number = isinstance(node, ast.Constant) and type(node.value) in (int, float)
-    return ast.literal_eval(node) if is_number else None  # type: ignore[arg-type]
-
-
 def _constant(number: int | float | bool, at: ast.AST) -> ast.Constant:
     return ast.copy_location(ast.Constant(number), at)
-
-
-def _called(node: ast.AST) -> str:
-    """The last name of what a node calls; empty if it is no call of a name."""
-    if not isinstance(node, ast.Call):
-        return ""
-    if isinstance(node.func, ast.Attribute):
-        return node.func.attr
-    return node.func.id if isinstance(node.func, ast.Name) else ""
 
 
 def arithmetic(node: ast.AST) -> Iterator[ast.AST]:
     """+ and -, * and /, // and % exchanged, also in an assignment such as +=."""
     if isinstance(node, ast.BinOp | ast.AugAssign) and type(node.op) in _ARITHMETIC:
-        yield _with(node, op=_ARITHMETIC[type(node.op)]())
+        yield exchanged_with(node, op=_ARITHMETIC[type(node.op)]())
 
 
 def comparison(node: ast.AST) -> Iterator[ast.AST]:
@@ -122,13 +98,13 @@ def comparison(node: ast.AST) -> Iterator[ast.AST]:
         for place, each in enumerate(node.ops):
             if type(each) in _COMPARISONS:
                 other = _COMPARISONS[type(each)]()
-                yield _with(node, ops=[*node.ops[:place], other, *node.ops[place + 1 :]])
+                yield exchanged_with(node, ops=[*node.ops[:place], other, *node.ops[place + 1 :]])
 
 
 def logic(node: ast.AST) -> Iterator[ast.AST]:
     """`and` and `or` exchanged, and & and |, which stand for them with arrays."""
     if isinstance(node, ast.BoolOp | ast.BinOp | ast.AugAssign) and type(node.op) in _LOGIC:
-        yield _with(node, op=_LOGIC[type(node.op)]())
+        yield exchanged_with(node, op=_LOGIC[type(node.op)]())
 
 
 def negation(node: ast.AST) -> Iterator[ast.AST]:
@@ -141,7 +117,7 @@ def constant(node: ast.AST) -> Iterator[ast.AST]:
     """A number off by one, halved or doubled; 0 and 1, True and False exchanged."""
     if isinstance(node, ast.Constant) and isinstance(node.value, bool):
         yield _constant(not node.value, node)
-    elif isinstance(node, ast.Constant) and (number := _number(node)) is not None:
+    elif isinstance(node, ast.Constant) and (number := number_of(node)) is not None:
         if number in (0, 1):
             others = [type(number)(1 - number), *([number * 2] if number else [])]
         elif isinstance(number, int):
@@ -160,12 +136,16 @@ def index(node: ast.AST) -> Iterator[ast.AST]:
     for place, part in enumerate(parts):
         for other in _other_bounds(part) if isinstance(part, ast.Slice) else _other_index(part):
             elements = [*parts[:place], other, *parts[place + 1 :]]
-            whole = _with(node.slice, elts=elements) if isinstance(node.slice, ast.Tuple) else other
-            yield _with(node, slice=whole)
+            whole = (
+                exchanged_with(node.slice, elts=elements)
+                if isinstance(node.slice, ast.Tuple)
+                else other
+            )
+            yield exchanged_with(node, slice=whole)
 
 
 def _other_index(part: ast.expr) -> Iterator[ast.expr]:
-    number = _number(part)
+    number = number_of(part)
     if isinstance(number, int):
         yield _constant({0: -1, -1: 0}.get(number, number - 1), part)
 
@@ -174,13 +154,13 @@ def _other_bounds(part: ast.Slice) -> Iterator[ast.expr]:
     for side in ("lower", "upper"):
         bound = getattr(part, side)
         for step in (1, -1) if bound is not None else ():
-            number = _number(bound)
+            number = number_of(bound)
             if number is None:
                 kind = ast.Add() if step == 1 else ast.Sub()
                 other: ast.expr = ast.BinOp(bound, kind, _constant(1, bound))
             else:
                 other = _constant(number + step, bound)
-            yield _with(part, **{side: ast.copy_location(other, bound)})
+            yield exchanged_with(part, **{side: ast.copy_location(other, bound)})
 
 
 def arguments(node: ast.AST) -> Iterator[ast.AST]:
@@ -191,7 +171,7 @@ def arguments(node: ast.AST) -> Iterator[ast.AST]:
     for place in range(len(given) - 1):
         first, second = given[place : place + 2]
         if ast.dump(first) != ast.dump(second):
-            yield _with(node, args=[*given[:place], second, first, *given[place + 2 :]])
+            yield exchanged_with(node, args=[*given[:place], second, first, *given[place + 2 :]])
 
 
 def keyword(node: ast.AST) -> Iterator[ast.AST]:
@@ -199,7 +179,7 @@ def keyword(node: ast.AST) -> Iterator[ast.AST]:
     given = node.keywords if isinstance(node, ast.Call) else []
     for place, each in enumerate(given):
         if each.arg is not None:
-            yield _with(node, keywords=[*given[:place], *given[place + 1 :]])
+            yield exchanged_with(node, keywords=[*given[:place], *given[place + 1 :]])
 
 
 def statement(node: ast.AST) -> Iterator[ast.AST]:
@@ -215,9 +195,11 @@ def statement(node: ast.AST) -> Iterator[ast.AST]:
 
 def reduction(node: ast.AST) -> Iterator[ast.AST]:
     """`min` and `max`, `mean` and `sum` exchanged."""
-    if isinstance(node, ast.Call) and _called(node) in _REDUCTIONS:
+    if isinstance(node, ast.Call) and called(node) in _REDUCTIONS:
         name = "attr" if isinstance(node.func, ast.Attribute) else "id"
-        yield _with(node, func=_with(node.func, **{name: _REDUCTIONS[_called(node)]}))
+        yield exchanged_with(
+            node, func=exchanged_with(node.func, **{name: _REDUCTIONS[called(node)]})
+        )
 
 
 def dimension(node: ast.AST) -> Iterator[ast.AST]:
@@ -225,16 +207,16 @@ def dimension(node: ast.AST) -> Iterator[ast.AST]:
     if not isinstance(node, ast.Call):
         return
     for place, each in enumerate(node.keywords):
-        if each.arg in _DIMENSIONS and isinstance(_number(each.value), int):
-            changed = _with(each, value=_other_dimension(each.value))
-            yield _with(
+        if each.arg in _DIMENSIONS and isinstance(number_of(each.value), int):
+            changed = exchanged_with(each, value=_other_dimension(each.value))
+            yield exchanged_with(
                 node, keywords=[*node.keywords[:place], changed, *node.keywords[place + 1 :]]
             )
     given = _dimension_place(node)
     if given is not None:
         args = list(node.args)
         args[given] = _other_dimension(args[given])
-        yield _with(node, args=args)
+        yield exchanged_with(node, args=args)
 
 
 def _dimension_place(node: ast.Call) -> int | None:
@@ -243,7 +225,7 @@ def _dimension_place(node: ast.Call) -> int | None:
         return None
     for place, names in ((0, _BY_DIMENSION), (1, _JOINED_BY_DIMENSION)):
         if node.func.attr in names and len(node.args) == place + 1:
-            return place if isinstance(_number(node.args[place]), int) else None
+            return place if isinstance(number_of(node.args[place]), int) else None
     return None
 
 
@@ -254,7 +236,7 @@ def _other_dimension(node: ast.expr) -> ast.Constant:
 
 def left_out_copy(node: ast.AST) -> Iterator[ast.AST]:
     """`.clone()`, `.copy()`, `.detach()` or `deepcopy` left out."""
-    if not isinstance(node, ast.Call) or _called(node) not in _COPIES or node.keywords:
+    if not isinstance(node, ast.Call) or called(node) not in _COPIES or node.keywords:
         return
     if isinstance(node.func, ast.Attribute) and not node.args:
         yield node.func.value
@@ -291,4 +273,4 @@ def has_own_operator(nodes: list[ast.AST]) -> set[int]:
             place = _dimension_place(node)
             owned += [] if place is None else [node.args[place]]
     inner = [each.operand for each in owned if isinstance(each, ast.UnaryOp)]
-    return {id(each) for each in (*owned, *inner) if _number(each) is not None}
+    return {id(each) for each in (*owned, *inner) if number_of(each) is not None}

@@ -2,7 +2,7 @@
 
 `doctor --model package.module:load --encoder package.module:encode --games PATH` calls
 
-* `load()` once. It returns the model: a callable of planes [P, C, N, N], a float32 tensor, that
+* `load()`. It returns the model: a callable of planes [P, C, N, N], a float32 tensor, that
   returns (policy, value), or a mapping with these keys. Policy logits are [P, N*N], cells numbered
   row * N + column; values are [P], [P, 1] or [P, K].
 * `encode(stones, to_move)` for each position. `stones` is [N, N] int8: -1 for Blue, who connects

@@ -21,6 +21,7 @@ from hexsearch.doctor.checks.computation.edits import check_edits
 from hexsearch.doctor.checks.reloaded import check_reloaded
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.hypotheses.code.apart import can_run_apart
 from hexsearch.doctor.hypotheses.code.code_edits import code_edits
 from hexsearch.doctor.hypotheses.code.expressions import variants
 from hexsearch.doctor.hypotheses.edits.edit import Edit
@@ -35,6 +36,7 @@ from tests.doctor.outside_networks import SOUND
 
 ALPHAZERO = SOUND["AlphaZero's tower"]
 Written = Callable[[str], ModuleType]
+CONFINED = pytest.mark.skipif(not can_run_apart(), reason="no edited code runs without Landlock")
 
 
 @pytest.fixture
@@ -149,7 +151,8 @@ def test_edits_reach_what_loads_encodes_and_answers(written: Written) -> None:
     assert left_out.encodes and not left_out.loads and "is better without it" in left_out.cause
     for other in ("if to_move != FIRST:", "if True:", "if -to_move == FIRST:"):
         assert "has `if to_move == FIRST:`" in edits[f"`{other}` in line 30 {of_file}"].cause
-    assert "it has `own, other`" in edits[f"`other, own` in lines 28 to 32 {of_file}"].cause
+    exchanged = edits[f"`own` and `other` exchanged in lines 28 to 32 {of_file}"]
+    assert "the network needs `own` and `other` exchanged" in exchanged.cause
     assert not any("line 9 of" in words for words in edits)
 
 
@@ -163,6 +166,21 @@ def test_an_edit_is_made_for_a_while(written: Written) -> None:
         assert torch.equal(network(planes)[1], -own)
     assert torch.equal(network(planes)[1], own) and module.Net.turned.__code__ is code
     assert ast.unparse(ast.parse(dedent(PLAIN))) == ast.unparse(source_of(module).tree)
+
+
+def test_a_file_that_has_changed_since_its_import_is_not_edited(written: Written) -> None:
+    module = written(PLAIN)
+    path = Path(str(module.__file__))
+    own = path.read_text(encoding="utf-8")
+    path.write_text(own.replace("self.sign = -1", "self.sign = -2"), encoding="utf-8")
+    edits = _edits(module)
+    assert edits and not any("line 15 of" in edit.words for edit in edits)
+
+
+def test_a_loader_that_sets_eval_mode_is_edited(written: Written) -> None:
+    text = PLAIN.replace("torch.manual_seed(0)", "torch.manual_seed(1 + 0)")
+    words = [edit.words for edit in _edits(written(text)) if edit.loads]
+    assert any("torch.manual_seed(1)" in each for each in words), words
 
 
 PLAYER = """
@@ -231,6 +249,7 @@ def _findings(archive: GameArchive, foreign: ForeignNetwork) -> list[Finding]:
     return list(check_edits(ExaminedPipeline(label="foreign", archive=archive, foreign=foreign)))
 
 
+@CONFINED
 @pytest.mark.parametrize("name", SLIPS)
 def test_one_slip_is_named_with_its_line(
     name: str, archive: GameArchive, trained: Trained, written: Written
@@ -285,6 +304,7 @@ PARTLY_LOADED = """
 """
 
 
+@CONFINED
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [

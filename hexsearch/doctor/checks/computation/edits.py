@@ -53,7 +53,8 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if not isinstance(foreign.model, nn.Module) or len(late) < _NEEDED:
         return
     # A network that cannot be copied is edited itself, and left as it was.
-    network = copied(foreign.model) or foreign.model
+    copy = copied(foreign.model)
+    network = foreign.model if copy is None else copy  # a module may have a length
     chosen = np.random.default_rng(SEED).permutation(late)[: _TRIED + _CONFIRMED]
     tried = min(_TRIED, len(chosen) // 3)
     confirming = np.sort(chosen[tried:])
@@ -85,8 +86,8 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             if not is_good:
                 severity, cause = "warning", _PARTLY.format(cause)
             # An edit may make up for a part of what is lost.
-            copy = ForeignNetwork(network, foreign.encoded, foreign.size)
-            if (lost := lost_part(copy)) is not None:
+            edited = ForeignNetwork(network, foreign.encoded, foreign.size)
+            if (lost := lost_part(edited)) is not None:
                 evidence, cause, remedy = f"{lost[0]}; {evidence}", *lost[1:]
                 root = "weights"
             yield Finding("computation", severity, evidence, cause, remedy, root=root)

@@ -60,7 +60,7 @@ class CodeEdit:
         line, file: where.
         before, after: source of what is changed; `after` is empty where it is left out.
         code: what the function runs with the edit.
-        exchanges: the two are exchanged in the whole function.
+        exchanges: the two that `before` names are exchanged in the whole function.
     """
 
     ran: Ran
@@ -77,17 +77,20 @@ class CodeEdit:
     def edit(self) -> Edit:
         """The same as an edit of the network."""
         name, place = self.ran.node.name, f"line {self.line} of {self.file}"
+        change = f"`{self.after}` in" if self.after else f"`{self.before}` left out of"
+        has = f"it has `{self.before}` where the network "
+        has += f"needs `{self.after}`" if self.after else "is better without it"
+        mend = f"write `{self.after}` there" if self.after else "leave it out"
         if self.exchanges:
             place = f"lines {self.line} to {self.ran.node.end_lineno} of {self.file}"
-        change = f"`{self.after}` in" if self.after else f"`{self.before}` left out of"
-        needs = f"needs `{self.after}`" if self.after else "is better without it"
+            change = f"{self.before} exchanged in"
+            has = f"the network needs {self.before} exchanged all over it"
+            mend = f"exchange {self.before} there"
         return Edit(
             EXCHANGED if self.exchanges else CODE,
             f"{change} {place}",
-            f"{place}, in {name}(), does not fit the weights: it has `{self.before}` where the "
-            f"network {needs}",
-            f"compare {place} with the code that trained the network, and "
-            + (f"write `{self.after}` there" if self.after else "leave it out"),
+            f"{place}, in {name}(), does not fit the weights: {has}",
+            f"compare {place} with the code that trained the network, and {mend}",
             partial(running, self.ran.objects, self.code),
             encodes=ENCODE in self.ran.when,
             loads=LOAD in self.ran.when,
@@ -253,4 +256,4 @@ def _exchanged(
         for parent, name, place, old in both:
             put(parent, name, place, old)
     if code is not None:
-        yield CodeEdit(ran, ran.node.lineno, f"{first}, {second}", f"{second}, {first}", code, True)
+        yield CodeEdit(ran, ran.node.lineno, f"`{first}` and `{second}`", "", code, True)

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any, TypeVar
 
+from hexsearch.doctor.own_training.where.sources import name_of
+
 N = TypeVar("N", bound=ast.AST)
 
 _ARITHMETIC: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
@@ -85,11 +87,7 @@ def exchanged_with(node: N, **fields: Any) -> N:
 
 def called(node: ast.AST) -> str:
     """The last name of what a node calls; empty if it is no call of a name."""
-    if not isinstance(node, ast.Call):
-        return ""
-    if isinstance(node.func, ast.Attribute):
-        return node.func.attr
-    return node.func.id if isinstance(node.func, ast.Name) else ""
+    return name_of(node.func) if isinstance(node, ast.Call) else ""
 
 
 def number_of(node: ast.AST | None) -> int | float | None:

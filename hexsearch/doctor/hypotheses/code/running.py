@@ -17,15 +17,27 @@ from torch import Tensor, nn
 
 from hexsearch.doctor.hypotheses.code.expressions import exchanged_with
 from hexsearch.doctor.hypotheses.code.statements import NUMBER, Signature
-from hexsearch.doctor.own_training.where.sources import Source, source_of
+from hexsearch.doctor.own_training.where.sources import Source, name_of, source_of
 from hexsearch.model.plugins import is_of_a_user
 
-# Functions with such calls do more than compute, and are never run with other code.
+# Functions with such calls do more than compute, and are never run with other code. Names alone
+# stand for functions of Python: `net.eval()` is another thing.
 _ACTS = {
-    *("open", "save", "savez", "write", "write_text", "write_bytes", "dump", "remove", "unlink"),
-    *("rmdir", "rmtree", "rename", "mkdir", "makedirs", "system", "run", "Popen", "input", "exec"),
-    *("eval", "exit", "kill", "urlopen", "urlretrieve", "download_url_to_file", "extractall"),
+    *(
+        "save",
+        "savez",
+        "write_text",
+        "write_bytes",
+        "remove",
+        "unlink",
+        "rmdir",
+        "rmtree",
+        "rename",
+    ),
+    *("mkdir", "makedirs", "system", "Popen", "kill", "urlopen", "urlretrieve", "extractall"),
+    *("download_url_to_file", "check_call", "check_output"),
 }
+_ACTING_NAMES = {"open", "input", "exec", "eval", "exit", *_ACTS}
 _INNER = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>", "<module>")
 
 
@@ -132,10 +144,8 @@ def _acts(node: ast.AST) -> bool:
         if isinstance(each, ast.While | ast.Yield | ast.YieldFrom | ast.Await | ast.Global):
             return True
         if isinstance(each, ast.Call):
-            function = each.func
-            name = function.attr if isinstance(function, ast.Attribute) else ""
-            name = function.id if isinstance(function, ast.Name) else name
-            if name in _ACTS:
+            acting = _ACTING_NAMES if isinstance(each.func, ast.Name) else _ACTS
+            if name_of(each.func) in acting:
                 return True
     return False
 
@@ -174,7 +184,23 @@ def _is_as_written(code: CodeType, source: Source) -> bool:
     """Whether a function's code is that of its file."""
     whole = _whole(source)
     found = () if whole is None else _inside(whole)
-    return any(_is_other(each, code) and each.co_code == code.co_code for each in found)
+    return any(_is_other(each, code) and _computes_as(each, code) for each in found)
+
+
+def _computes_as(first: CodeType, second: CodeType) -> bool:
+    """Whether two codes do the same, with the same names and constants."""
+    alike = (
+        (each.co_code, each.co_names, each.co_varnames, len(each.co_consts))
+        for each in (first, second)
+    )
+    if len(set(alike)) > 1:
+        return False
+    return all(
+        _computes_as(one, other)
+        if isinstance(one, CodeType) and isinstance(other, CodeType)
+        else (type(one), one) == (type(other), other)
+        for one, other in zip(first.co_consts, second.co_consts, strict=True)
+    )
 
 
 @lru_cache(maxsize=16)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice, zip_longest
 from typing import Any
 
@@ -52,31 +52,21 @@ class Search:
         foreign, observed = needed(self.pipeline.foreign), needed(self.pipeline.observed)
         few = take(observed.positions, self.rows[:_ENCODED])
         listed = chain(board_edits(foreign), all_edits(self.network, foreign.planes(few)))
-        if not self.with_code:
-            yield from listed
-            return
+        of_code = code_edits(foreign, few) if self.with_code else ()
         # In turn, as there may not be time for all.
-        for pair in zip_longest(listed, code_edits(foreign, few)):
-            yield from (edit for edit in pair if edit is not None)
+        pairs = zip_longest(listed, of_code)
+        known = (edit for pair in pairs for edit in pair if edit is not None)
+        yield from (replace(edit, number=number) for number, edit in enumerate(known))
 
     def best(self) -> list[dict[str, Any]]:
         """Number, words, cause and remedy of edits that are better on the positions of the choice.
 
         By the losses of both heads, of the value and of the policy.
         """
-        numbers: dict[int, int] = {}
-
-        def numbered() -> Iterator[Edit]:
-            for number, edit in enumerate(self.edits()):
-                numbers[id(edit)] = number
-                kept_alive.append(edit)
-                yield edit
-
-        kept_alive: list[Edit] = []
         found = {}
-        for edit, tale in _best(numbered(), self._trial, self.rows):
-            found[numbers[id(edit)]] = {
-                "number": numbers[id(edit)],
+        for edit, tale in _best(self.edits(), self._trial, self.rows):
+            found[edit.number] = {
+                "number": edit.number,
                 "words": edit.words + tale,
                 "cause": edit.cause,
                 "remedy": edit.remedy,
@@ -153,8 +143,8 @@ def _most_promising(known: list[tuple[Edit, Losses]], most: int) -> list[Edit]:
     """So many edits with the least loss of the value, and as many of the policy, in their order."""
     by_value = sorted(known, key=lambda each: float(each[1].value.mean()))[:most]
     by_policy = sorted(known, key=lambda each: each[1].of_policy)[:most]
-    kept = {id(edit) for edit, _ in by_value + by_policy}
-    return [edit for edit, _ in known if id(edit) in kept]
+    kept = {edit.number for edit, _ in by_value + by_policy}
+    return [edit for edit, _ in known if edit.number in kept]
 
 
 def _first(edits: list[Edit], missed: list[float], count: int) -> tuple[Edit, str]:
@@ -167,7 +157,8 @@ def _first(edits: list[Edit], missed: list[float], count: int) -> tuple[Edit, st
         missed: share of the gain of the best edit that another one misses.
         count: number of edits that were tried.
     """
-    order = sorted(range(len(edits)), key=lambda n: missed[n])
+    # Of two that are worth the same, the shorter one.
+    order = sorted(range(len(edits)), key=lambda n: (missed[n], len(edits[n].words)))
     near = [n for n in order if missed[n] <= _ALSO]
     listed = [n for n in near if edits[n].family not in (CODE, EXCHANGED, BOARDS)]
     single = [n for n in near if edits[n].family == CODE]

@@ -26,6 +26,7 @@ class Edit:
         remedy: what to do then.
         made: applies it for the length of a `with` block.
         encodes, loads: whether planes are made otherwise with it, and the network.
+        number: its place among all that are tried.
     """
 
     family: str
@@ -35,6 +36,7 @@ class Edit:
     made: Callable[[], AbstractContextManager[None]]
     encodes: bool = False
     loads: bool = False
+    number: int = 0
 
 
 @contextmanager
