@@ -99,6 +99,7 @@ def _connects(
     return any(_connects(cells, own | {cell}, taken, True) for cell in free)
 
 
+@pytest.mark.slow
 def test_exhaustive_search_of_4x4_agrees_with_every_claim() -> None:
     @cache
     def wins(board: bytes, mover: int) -> bool:

@@ -15,6 +15,7 @@ from tests.doctor.conftest import SIZE, tiny
 FAST = {"optimiser": {"learning_rate": 0.01}}
 
 
+@pytest.mark.slow
 def test_a_sound_configuration_climbs_to_the_top(dataset: Dataset) -> None:
     steps = check_learnability(tiny(**FAST), dataset, 64 * 200, seed=0)
     assert [step.name for step in steps] == [name for name, _, _ in STEPS]

@@ -178,6 +178,7 @@ def test_a_run_stops_at_the_last_that_matters_and_ends_what_hangs() -> None:
     assert mutants[0].key not in {result.key for result in kept}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_run_of_two_mutants(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -240,6 +240,7 @@ def test_the_original_mystery_is_solved_before_any_training(
     assert "apply the sigmoid inside the loss" in finding["remedy"]
 
 
+@pytest.mark.slow
 def test_a_handful_of_memorised_games_is_reported_as_memory(
     tmp_path: Path, capsys: Printed, detected: Detected
 ) -> None:

@@ -125,6 +125,7 @@ def test_what_weights_show_to_be_lost_comes_before_what_makes_up_for_it(
     assert finding.evidence.startswith("no weight is negative; in the second halves of games")
 
 
+@pytest.mark.slow
 def test_a_plane_that_was_filled_in_training_is_named(archive: GameArchive) -> None:
     def shown(level: float) -> Encode:
         def encode(stones: NDArray[np.int8], to_move: int) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 Printed = pytest.CaptureFixture[str]
 
 
-@pytest.mark.parametrize("load", ["load", "load_corrected"])
+@pytest.mark.parametrize("load", ["load", pytest.param("load_corrected", marks=pytest.mark.slow)])
 def test_the_fault_of_the_foreign_resnet_is_named_and_not_after_its_correction(
     load: str, games_file: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -153,9 +153,12 @@ FAULTS = [
 
 
 def _one_in_three(faults: list[Any]) -> Iterator[Any]:
-    """All; the fast suite takes every third one, as neighbours ask the same check."""
+    """All; the fast suite takes every third one, as neighbours ask the same check.
+
+    It leaves out those that take a training.
+    """
     for place, each in enumerate(faults):
-        marks = [pytest.mark.slow] if place % 3 else []
+        marks = [pytest.mark.slow] if place % 3 or each.values[0].trains else []
         yield pytest.param(*each.values, id=each.id, marks=marks)
 
 

@@ -30,10 +30,10 @@ slow = partial(pytest.param, marks=pytest.mark.slow)
     ("fault", "check", "cause"),
     [
         ("", "", ""),
-        ("trained raw", "reading of the value", "trained to put out 0 and 1 itself"),
+        slow("trained raw", "reading of the value", "trained to put out 0 and 1 itself"),
         slow("blue for red", "reading of the value", "one colour is reported as the other's"),
         ("train mode", "modes", "train mode at inference"),
-        ("column-major", "policy cells", "column-major"),
+        slow("column-major", "policy cells", "column-major"),
         slow("never learnt", "strength", "initial weights"),
         slow("dead value head", "value heads", "multiplied by 0"),
         slow("overconfident", "calibration", "confidence and frequency disagree"),

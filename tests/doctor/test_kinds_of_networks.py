@@ -94,6 +94,7 @@ def test_the_first_finding_names_the_change(name: str, archive: GameArchive) -> 
     assert found and re.search(words, found[0].cause), found
 
 
+@pytest.mark.slow
 def test_a_constant_that_is_added_to_all_logits_is_no_finding(archive: GameArchive) -> None:
     inject = in_part("policy_head", after=lambda x: x.log_softmax(dim=1))
     assert not findings_on(Slip(inject, ""), archive)

@@ -203,10 +203,17 @@ SEVENTH_NAMED = [
 @pytest.mark.parametrize(
     ("slips", "name"),
     [
-        *(pytest.param(THIRD, name, id=name) for name in THIRD_NAMED),
-        *(pytest.param(FIFTH, name, id=name) for name in FIFTH_NAMED),
-        *(pytest.param(SIXTH, name, id=name) for name in SIXTH_NAMED),
-        *(pytest.param(SEVENTH, name, id=name) for name in SEVENTH_NAMED),
+        pytest.param(slips, name, id=name, marks=[pytest.mark.slow] if place % 3 else [])
+        for place, (slips, name) in enumerate(
+            (slips, name)
+            for slips, names in (
+                (THIRD, THIRD_NAMED),
+                (FIFTH, FIFTH_NAMED),
+                (SIXTH, SIXTH_NAMED),
+                (SEVENTH, SEVENTH_NAMED),
+            )
+            for name in names
+        )
     ],
 )
 def test_a_slip_of_a_later_set_is_the_first_finding_by_its_name(

@@ -95,6 +95,7 @@ def test_losers_lose_their_checkpoints_and_winners_and_paused_trials_keep_them(s
     assert {path.parent.name for path in study.glob("trials/*/checkpoint.pt")} == kept
 
 
+@pytest.mark.slow
 def test_the_same_seed_and_one_worker_write_the_same_ledger(study: Path, games: Path) -> None:
     again = run(*launch(games, study.parent, "again", "--seed", 3, "--set", "run.max_concurrent=1"))
     assert again.returncode == 0, again.stderr

@@ -20,6 +20,7 @@ def comparison(games: Path, results: Path, name: str, *more: object) -> list[obj
     return ["compare", SMOKE, *there, *HEADS, *more]
 
 
+@pytest.mark.slow
 def test_a_comparison_ends_in_a_paired_leaderboard(games: Path, tmp_path: Path) -> None:
     done = run(*comparison(games, tmp_path, "cup", "--format", "json"))
     assert done.returncode == 0, done.stderr

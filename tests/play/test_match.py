@@ -96,6 +96,7 @@ def test_two_copies_of_a_network_come_out_tied(checkpoint: Path, tmp_path: Path)
     assert found.pairs[0].low < 0.5 < found.pairs[0].high
 
 
+@pytest.mark.slow
 def test_a_network_with_four_times_the_search_beats_itself(checkpoint: Path) -> None:
     specs = [parse_player(f"{checkpoint}@search:{nodes}", DEFAULTS) for nodes in (4, 16)]
     results = play_match(specs, MatchSettings(size=5, openings=60, seed=1))

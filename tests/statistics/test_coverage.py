@@ -105,6 +105,7 @@ def check_scores(found: Found, world: World, slack: float) -> None:
     assert error(found.lead) < 0.15 * found.optimism.mean()
 
 
+@pytest.mark.slow
 def test_a_leaderboard_is_as_sure_as_it_says() -> None:
     found = simulate(MEASURED, 400)
     check_intervals(found, slack=3.0)

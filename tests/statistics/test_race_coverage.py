@@ -97,6 +97,7 @@ def check(figures: Floats) -> None:
     assert gain.mean() > 2 * gain.std(ddof=1) / np.sqrt(len(gain))
 
 
+@pytest.mark.slow
 def test_a_race_finds_a_better_leader_and_keeps_the_best_among_the_tied() -> None:
     check(raced(World(variants=6, seeds=4, games=300), RaceConfig(runs=12, seeds=4), 150))
 

@@ -204,6 +204,7 @@ def test_generated_games_resume_and_do_not_depend_on_where_they_were_cut(tmp_pat
         run("generate", tmp_path / "x", "--size", 4, "--opening-plies", 40)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED_GAMES.exists(), reason="the shared games are not here")
 def test_the_figures_of_the_13x13_engine_games(capsys: pytest.CaptureFixture[str]) -> None:
     found = audited(capsys, SHARED_GAMES / "wolve-13x13.trmph")
