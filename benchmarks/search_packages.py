@@ -33,6 +33,7 @@ NEEDED = {
     "priorband": ("neps",),
     "ray bohb": ("hpbandster.optimizers.config_generators.bohb",),
 }
+COMPARED = ", compared"  # of a peer that names its best where three configurations have been
 PACKAGED: dict[str, Maker] = {
     "syne promotion": lambda seed, dimensions, _: SyneTune(seed, dimensions, "syne promotion"),
     "syne stopping": lambda seed, dimensions, _: SyneTune(seed, dimensions, "syne stopping"),
@@ -49,7 +50,7 @@ PACKAGED: dict[str, Maker] = {
 
 def missing(name: str) -> str | None:
     """Why a peer cannot be run here; None if it can."""
-    for module in NEEDED.get(name, ()):
+    for module in NEEDED.get(name.removesuffix(COMPARED), ()):
         try:
             importlib.import_module(module)
         except ImportError as error:

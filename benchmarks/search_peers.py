@@ -16,11 +16,12 @@ from typing import Any, Protocol
 
 import optuna
 from curve_sets import CurveSet
-from learning_curves import LEVELS, Configuration
+from learning_curves import LEVELS, Configuration, key
 
 from hexsearch.config.section import build
 from hexsearch.config.study import StudyConfig
-from hexsearch.ledger.events import Event
+from hexsearch.leaderboard.promising import most_promising
+from hexsearch.ledger.events import Event, StudyOpened
 from hexsearch.ledger.ledger import Ledger
 from hexsearch.ledger.report import ReportSummary
 from hexsearch.search.engine import Engine, EngineSetup, Job
@@ -123,7 +124,15 @@ class Ours:
                 self.values[first], self.values[second], positions
             ),
         )
+        plain = seeded.model_dump(mode="json", by_alias=True)
+        self.ledger.append(StudyOpened(trials=TRIALS, config=plain))
         self.engine = Engine(setup, self.ledger)
+
+    @property
+    def named(self) -> str | None:
+        """The configuration that a leaderboard calls most promising."""
+        found = most_promising(self.engine.history)
+        return None if found is None else key(self.values[found.trial])
 
     def ask(self) -> Asked | None:
         job = self.engine.next_job()

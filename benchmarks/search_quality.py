@@ -4,15 +4,17 @@
 other combinations, and the peers of `search_peers.py` and `search_packages.py`. The virtual clock
 counts the CPU seconds of the recorded reports (`record_curves.py`). A budget is a share of the
 time of 40 whole trainings, divided by the workers; only `told` knows it, as with `--time-budget`.
-Regret is the final value loss of the configuration with most positions seen (of the best of
-these), minus the lowest value loss of the space. There are fewer trials than configurations, so
-that our searcher models the space and does not enumerate it. `--sets` gives the curves:
-`recorded`, or kinds of random curves (`learning_curves.py`), each in three versions. `mixed` and
-`heldout` were held out when the rules were chosen. So was `floats`: a second recorded space, on
-other games, with numbers between those that were recorded (`curve_surrogate.py`). There the regret
-is that of the value loss without the noise of training seeds. `trunks`: a third recorded space,
-whose configurations cost one to eight (peers that know no choice between mappings leave it out).
-`prior`: curves of another project's prior (`prior_curves.py`), another draw for each seed.
+Regret is the final value loss of the configuration that a searcher names, minus the lowest value
+loss of the space. Ours names the most promising trial, as its leaderboard does; of a peer it is the
+best one at the most positions that any has reached, or, with ", compared" after its name, that
+three have reached. There are fewer trials than configurations, so that our searcher models the
+space and does not enumerate it. `--sets` gives the curves: `recorded`, or kinds of random curves
+(`learning_curves.py`), each in three versions. `mixed` and `heldout` were held out when the rules
+were chosen. So was `floats`: a second recorded space, on other games, with numbers between those
+that were recorded (`curve_surrogate.py`). There the regret is that of the value loss without the
+noise of training seeds. `trunks`: a third recorded space, whose configurations cost one to eight
+(peers that know no choice between mappings leave it out). `prior`: curves of another project's
+prior (`prior_curves.py`), another draw for each seed.
 `--keep` appends each replay to a file, and repeats none that the file holds with the same budgets;
 `search_table.py` makes tables of such files.
 
@@ -42,9 +44,11 @@ WORKERS = (1, 4, 16, 64)
 SETS = ("recorded", "synthetic", "crossing", "noisy", "late", "overfitting", "power")
 SEARCHERS = (
     "ours", "told", "ours, random", "ours, tpe", "asha", "asha, random",
-    "random", "promotion", "promotion, early", "halving", "hyperband", "wilcoxon",
-    "ray", "ray random", "syne promotion", "syne stopping", "mobster", "hypertune", "bohb",
-    "smac", "dehb", "priorband", "ray bohb", "ray hyperband",
+    "random", "random, compared", "promotion", "promotion, compared", "promotion, early",
+    "promotion, early, compared", "halving", "hyperband", "wilcoxon",
+    "ray", "ray random", "syne promotion", "syne promotion, compared",
+    "syne stopping", "mobster", "hypertune", "bohb", "smac", "dehb", "priorband", "ray bohb",
+    "ray hyperband",
 )  # fmt: skip
 FATES = ("untried", "cut", "running", "ended")
 Cell = tuple[str, int, str]  # set, workers, searcher

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import optuna
 from curve_sets import CurveSet, curve_set
 from learning_curves import Curve, key
-from search_packages import PACKAGED
+from search_packages import COMPARED, PACKAGED
 from search_peers import (
     TRIALS,
     Clock,
@@ -63,17 +63,52 @@ class Replayed:
         return cls(**{**raw, "regrets": tuple(raw["regrets"])})
 
 
-def replay(
-    searcher: Searcher, curves: CurveSet, workers: int, times: Sequence[float], clock: Clock
-) -> tuple[list[float], Fate, Fate]:
-    """Regret at each time, from the best of the most advanced reports, and the fates of Replayed.
+class Reached:
+    """The best configuration at the most positions that some configurations have reached.
 
-    Before the first report the regret is that of a random configuration.
+    Args:
+        least: how many; 1 for the best of the most advanced ones.
+    """
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+        self._losses: dict[int, dict[str, float]] = {}  # positions -> configuration -> lowest loss
+
+    def add(self, positions: int, loss: float, k: str) -> None:
+        """Record a report."""
+        there = self._losses.setdefault(positions, {})
+        there[k] = min(loss, there.get(k, math.inf))
+
+    @property
+    def best(self) -> str | None:
+        """The best one; the most advanced one while too few have reached the same positions."""
+        if not self._losses:
+            return None
+        compared = [at for at, there in self._losses.items() if len(there) >= self._least]
+        there = self._losses[max(compared or self._losses)]
+        return min(there, key=lambda k: there[k])
+
+
+def replay(
+    searcher: Searcher,
+    curves: CurveSet,
+    workers: int,
+    times: Sequence[float],
+    clock: Clock,
+    least: int = 1,
+) -> tuple[list[float], Fate, Fate]:
+    """Regret of the configuration that a searcher names at each time, and the fates of Replayed.
+
+    Ours names the most promising one, as its leaderboard does. Before the first report the regret
+    is that of a random configuration.
+
+    Args:
+        least: of a peer, see `Reached`.
     """
     seen: dict[str, Curve] = {}
     truths: dict[str, float] = {}
     fates: dict[str, Fate] = {}
-    held = (0, 0.0, "")
+    reached = Reached(least)
     regrets: list[float] = []
     heap: list[tuple[float, int, str, str, int, float]] = []
     serial = 0
@@ -90,7 +125,8 @@ def replay(
             serial += 1
         following = heap[0][0] if heap else math.inf
         while len(regrets) < len(times) and times[len(regrets)] < following:
-            found = truths[held[2]] if held[2] else curves.typical
+            named = searcher.named if isinstance(searcher, Ours) else reached.best
+            found = truths[named] if named else curves.typical
             regrets.append(found - curves.least)
         if len(regrets) == len(times) or not heap:
             return regrets + regrets[-1:] * (len(times) - len(regrets)), *ends(
@@ -98,7 +134,7 @@ def replay(
             )
         clock.now, order, name, k, step, began = heapq.heappop(heap)
         positions, loss, _ = seen[k][step]
-        held = max(held, (positions, -loss, k)) if held[2] else (positions, -loss, k)
+        reached.add(positions, loss, k)
         last = step + 1 == len(seen[k])
         stops = searcher.report(name, positions, loss, last)
         if not stops and not last:
@@ -120,6 +156,8 @@ def budgets_of(curves: CurveSet, workers: int) -> list[float]:
 
 def run(name: str, seed: int, workers: int, set_name: str) -> Replayed:
     """Replay one searcher."""
+    whole_name, least = name, 3 if name.endswith(COMPARED) else 1
+    name = name.removesuffix(COMPARED)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     curves = curve_set(set_name, seed)
     configurations, dimensions = curves.draws(seed, TRIALS), curves.dimensions
@@ -157,6 +195,6 @@ def run(name: str, seed: int, workers: int, set_name: str) -> Replayed:
                 searcher = PACKAGED[name](seed, dimensions, Path(folder))
             else:
                 searcher = others[name]()
-            regrets, *fates = replay(searcher, curves, workers, times, clock)
+            regrets, *fates = replay(searcher, curves, workers, times, clock, least)
     rounded = tuple(round(regret, 7) for regret in regrets)
-    return Replayed(set_name, workers, name, seed, rounded, *fates)
+    return Replayed(set_name, workers, whole_name, seed, rounded, *fates)

@@ -30,6 +30,7 @@ def leaderboard_json(board: Leaderboard, top: int | None = None) -> dict[str, An
         "baselines": [baseline.to_json() for baseline in board.baselines],
         "baseline_gap": None if board.baseline_gap is None else asdict(board.baseline_gap),
         "spread": asdict(board.spread),
+        "most_promising": None if board.most_promising is None else asdict(board.most_promising),
         "warnings": list(board.warnings),
         **{phase: None for phase in FINDERS},
         **{phase: finding.json for phase, finding in board.findings.items()},

@@ -12,6 +12,7 @@ from hexsearch.leaderboard.baseline_gap import BaselineGap, baseline_gap
 from hexsearch.leaderboard.comparing import Spread, compare
 from hexsearch.leaderboard.confirmation import Confirmation, read_confirmation
 from hexsearch.leaderboard.phase_findings import PhaseFinding, phase_findings
+from hexsearch.leaderboard.promising import Promising, most_promising
 from hexsearch.leaderboard.rows import Entry, Row, make_entry
 from hexsearch.leaderboard.strength import PlayedMatch, read_match, with_strength
 from hexsearch.ledger.folder import StudyFolder
@@ -31,6 +32,8 @@ class Leaderboard:
         stage: early, middle, late, penultimate or final if rows are ranked by this stage alone.
         baseline_gap: the first row against the best baseline.
         equal_compute: trunk whose positions count as one; None if all positions count alike.
+        most_promising: the trial that did best where several have been, which need not be in the
+            first row while few trials have ended.
         findings: results of the phases after the search, by phase. `confirmation` and `match` are
             separate, since they have their own tables.
     """
@@ -48,6 +51,7 @@ class Leaderboard:
     match: PlayedMatch | None = None
     baseline_gap: BaselineGap | None = None
     equal_compute: str | None = None
+    most_promising: Promising | None = None
 
     @property
     def leader(self) -> Row | None:
@@ -146,6 +150,7 @@ def build_leaderboard(
         spread=spread,
         warnings=tuple(history.warnings),
         equal_compute=_equal_compute(history),
+        most_promising=most_promising(history),
     )
 
 

@@ -20,6 +20,7 @@ def leaderboard_sentences(board: Leaderboard) -> list[str]:
     if board.baseline_gap is not None:
         sentences.append(board.baseline_gap.sentence)
     sentences += _ahead(leader, ranked)
+    sentences += _promising(board, leader, ranked)
     games = board.spread.games
     if games is not None and games < FEWEST_GAMES:
         sentences.append(
@@ -92,6 +93,20 @@ def _ahead(leader: Row, ranked: list[Row]) -> list[str]:
     return [
         f"{best.name}{others} did better than the first at equal positions, after "
         f"{best.positions_seen:,}; the first leads only since it has seen more"
+    ]
+
+
+def _promising(board: Leaderboard, leader: Row, ranked: list[Row]) -> list[str]:
+    """A sentence on the row that promises most, if it is not the first."""
+    found = board.most_promising
+    if found is None or board.stage is not None or found.positions_seen >= leader.positions_seen:
+        return []
+    row = next((row for row in ranked if found.trial in row.trial_ids), leader)
+    if row is leader:
+        return []
+    return [
+        f"{row.name} promises most: it was the best of {found.of} at {found.positions_seen:,} "
+        "positions, and too few have seen more for a comparison"
     ]
 
 

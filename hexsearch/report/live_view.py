@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from hexsearch.leaderboard.promising import most_promising
 from hexsearch.leaderboard.rows import variant_name
 from hexsearch.ledger.history import ENDED, StudyHistory, TrialHistory
 from hexsearch.ledger.progress import StudyProgress, TrialProgress
@@ -188,17 +189,12 @@ def _rung_line(history: StudyHistory) -> Text:
 
 
 def _best_line(history: StudyHistory) -> Text:
-    reported = [trial for trial in history.trials.values() if trial.curve]
-    if not reported:
+    best = most_promising(history)
+    if best is None:
         return Text("best   no report yet")
-    furthest = max(trial.positions_seen for trial in reported)
-    best = min(
-        (trial for trial in reported if trial.positions_seen == furthest),
-        key=lambda trial: trial.value_loss or 0.0,
-    )
+    name = variant_name(history.trials[best.trial])
     return Text(
-        f"best   {best.value_loss:.4f} at {furthest:,} positions: "
-        f"{best.trial} {variant_name(best)}",
+        f"best   {best.value_loss:.4f} at {best.positions_seen:,} positions: {best.trial} {name}",
         style="bold",
     )
 

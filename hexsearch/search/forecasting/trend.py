@@ -95,15 +95,23 @@ class TrendRecord:
         """Take the last of a trial's losses."""
         if len(losses) < 3:
             return
+        self.count(losses)
+        if self._count >= self._fit_at:
+            self._fit_at = self._count + max(1, self._count // 10)
+            self.fit()
+
+    def count(self, losses: Sequence[float]) -> None:
+        """Take the last of a trial's three losses or more, without a fit."""
         at, steps = len(losses) - 2, self.trend.steps
         before = (losses[-2] - losses[-3]) / steps[at - 1]
         self._sums[at] = self._sums[at].with_pair(before, (losses[-1] - losses[-2]) / steps[at])
         self._count += 1
-        if self._count >= self._fit_at:
-            self._fit_at = self._count + max(1, self._count // 10)
-            slope = self._fitted()
-            self.version += slope != self.trend.slope
-            self.trend = replace(self.trend, slope=slope)
+
+    def fit(self) -> None:
+        """Fit the trend to all values."""
+        slope = self._fitted() if self._count >= _LEAST else 0.0
+        self.version += slope != self.trend.slope
+        self.trend = replace(self.trend, slope=slope)
 
     def _fitted(self) -> float:
         known = [sums for sums in self._sums if sums.count > 1]

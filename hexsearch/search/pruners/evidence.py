@@ -4,25 +4,23 @@
    form. It is ranked by the value that it is expected to end at if changes from rung to rung go on
    as they did in trials with values at three rungs (`Trend`). Where they do not, that is its value.
 2. Until the first trial has ended, every fifth trial is not paused before the last rung, to learn
-   what rungs say; every third, if eight or more began together. In the ranks it counts for 1/k of
-   a trial for each rung that it has passed so.
+   what rungs say; if eight or more began together, every third is not paused at all. In the ranks
+   it counts for 1/k of a trial for each rung that it has passed so.
 3. With `grace_period: auto`, a rung before max_t / k^2 is closed while the ranks there and at the
-   next rung, of six trials or more, do not agree by a standard error of their correlation. Until
-   the first trial has ended, so is a later one, if they do not agree by half an error; the last
-   rung is compared with the one before. A closed rung pauses no trial.
-4. Until the first trial has ended, those that wait at a closed last rung continue. So does a trial
-   that is behind by less than the standard error of the paired difference of per-game losses, if
-   the quartiles of the rung are at most two such errors apart; and one whose losses at the last two
-   rungs differ from that of answers of 50% by less than their errors, if those of the cut-off do
-   so, too. New trials are chosen by values at the highest rung from max_t / k^2 on that three
-   trials have passed, or else at random.
+   next rung, of six trials or more, do not agree by a standard error of their correlation. A closed
+   rung pauses no trial.
+4. Until the first trial has ended, a trial continues that is behind by less than the standard error
+   of the paired difference of per-game losses, if the quartiles of the rung are at most two such
+   errors apart; and one whose losses at the last two rungs differ from that of answers of 50% by
+   less than their errors, if those of the cut-off do so, too. New trials are chosen by values at
+   the highest rung from max_t / k^2 on that three trials have passed, or else at random.
 5. Afterwards, the study learns at each rung how the expected value there, its change since the rung
    before, and the settings predict final values, from the trials that continued. If a rung predicts
    nothing, all predictions are alike. A trial far behind is not less certain than one a little
    behind.
 6. The promise of a trial is its expected improvement on the best final value, per training that
    it still costs. A trial also continues if no paused trial and no new one has a higher promise.
-7. A free worker takes a trial of rule 1 or 4, or else the paused or new trial with the highest
+7. A free worker takes a trial of rule 1, or else the paused or new trial with the highest
    promise. A trial that cannot end within the budget is passed over if another one can.
 8. When all trials were started, paused ones continue while one of them improves on the best with
    a probability of at least 5%, or while a stated budget lasts.
@@ -48,12 +46,12 @@ _CHANCE = 0.05
 # One trial of so many is not paused before the last rung, until a trial has ended. Many workers can
 # spare more of them.
 _EVERY, _EVERY_OF_MANY, _MANY = 5, 3, 8
-_SURE, _LIKELY = 1.0, 0.5  # standard errors by which ranks agree at early and later open rungs
+_SURE = 1.0  # standard errors by which ranks agree at an open rung
 _NARROW = 2.0  # standard errors between the quartiles of a rung
 _ALONE = "too few trials have reached this rung for a comparison"
 _AT_CHANCE = "it and the cut-off answered about 50% at their last two rungs"
-_CLOSED = "ranks at this rung and at another one do not agree"
-_SHOWS = "one trial of {} goes on to the last rung, to show what rungs say"
+_CLOSED = "ranks at this rung and at the next one do not agree"
+_SHOWS = "one trial of {} goes on to {}, to show what rungs say"
 
 
 class EvidencePruner(Pruner):
@@ -65,13 +63,10 @@ class EvidencePruner(Pruner):
         super().__init__(config, rungs, max_positions)
         factor = config.reduction_factor
         self._records: dict[int, RungRecord] = {}
-        for before, rung in zip((0, *rungs), rungs, strict=False):
-            # A study that finds its first rung itself may close rungs.
-            least = -math.inf
-            if config.grace_period == "auto":
-                least = _SURE if self._is_early(rung) else _LIKELY
-            compared = self._records.get(before) if rung == rungs[-1] else None
-            self._records[rung] = RungRecord(factor, least, compared)
+        for rung in rungs:
+            # A study that finds its first rung itself may close early ones.
+            may_close = config.grace_period == "auto" and rung < max_positions / factor**2
+            self._records[rung] = RungRecord(factor, _SURE if may_close else -math.inf)
         self._trends = 0  # version of the trend by which trials are ranked
 
     def compare(self, number: int, rung: int, value_loss: float, left: float) -> Decision:
@@ -81,10 +76,11 @@ class EvidencePruner(Pruner):
         decision = Decision("continue", rung, record.rank(place), len(record.all) + 1)
         if not known:  # a control
             return decision
-        if self._is_closed(rung):
+        if not record.is_open:
             return replace(decision, reason=_CLOSED)
-        if self._shows(number) and rung != self.rungs[-1]:
-            return replace(decision, reason=_SHOWS.format(self._every))
+        if self._shows(number) and (rung != self.rungs[-1] or self._are_many):
+            until = "its end" if self._are_many else "the last rung"
+            return replace(decision, reason=_SHOWS.format(self._every, until))
         by_rank = self._by_rank(decision, place)
         if by_rank.action == "continue":
             return by_rank
@@ -144,8 +140,12 @@ class EvidencePruner(Pruner):
         return number % self._every == self._every - 1 and not self._forecast.is_ready
 
     @property
+    def _are_many(self) -> bool:
+        return self._forecast.together >= _MANY
+
+    @property
     def _every(self) -> int:
-        return _EVERY_OF_MANY if self._forecast.together >= _MANY else _EVERY
+        return _EVERY_OF_MANY if self._are_many else _EVERY
 
     def _ranked(self, rung: int) -> RungRecord:
         """The record of a rung, by what is expected of its trials now."""
@@ -184,14 +184,6 @@ class EvidencePruner(Pruner):
             cutoff=cutoff[0],
             reason=_behind(difference, error),
         )
-
-    def _is_closed(self, rung: int) -> bool:
-        """Whether rule 3 lets all trials continue at a rung."""
-        closes = self._is_early(rung) or not self._forecast.is_ready
-        return closes and not self._ranked(rung).is_open
-
-    def _is_early(self, rung: int) -> bool:
-        return rung < self.max_positions / self.config.reduction_factor**2
 
     def _are_at_chance(self, *places: Place) -> bool:
         """Whether trials answered about 50% at their last two rungs."""
@@ -239,14 +231,11 @@ class EvidencePruner(Pruner):
         return replace(decision, action=action, cutoff=cutoff, reason=reason)
 
     def _due(self, left: float) -> int | None:
-        """The paused trial that rule 1 or 4 continues, from the highest rung down."""
+        """The paused trial that rule 1 continues, from the highest rung down."""
         for rung in reversed(self.rungs):
             record = self._ranked(rung)
-            place = record.promotable()
-            if self._is_closed(rung):
-                # Who waits at an early rung is not worth more than a new trial.
-                goes_on = record.waiting and rung == self.rungs[-1]
-                place = record.waiting[0] if goes_on else None
+            # Who waits at a closed rung is not worth more than a new trial.
+            place = record.promotable() if record.is_open else None
             if place is not None and 1.0 - rung / self.max_positions <= left:
                 return place[1]
         return None

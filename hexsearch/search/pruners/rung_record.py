@@ -21,8 +21,6 @@ class RungRecord:
     Args:
         factor: k.
         least: agreement below which it pauses no trial.
-        before: the rung before, for the last one: its ranks and those here are compared. Those of
-            any other rung are compared with those at the next one.
 
     Attributes:
         agreement: correlation of the ranks here and at the next rung, in standard errors; None for
@@ -30,10 +28,8 @@ class RungRecord:
         all: places of all trials, in ascending order; waiting: those of paused ones.
     """
 
-    def __init__(
-        self, factor: int, least: float = -math.inf, before: RungRecord | None = None
-    ) -> None:
-        self._factor, self._least, self._before = factor, least, before
+    def __init__(self, factor: int, least: float = -math.inf) -> None:
+        self._factor, self._least = factor, least
         self.agreement: float | None = None
         self._pairs: dict[int, tuple[float, float]] = {}  # values here and at the next rung
         self._look_at = _LEAST_PAIRS
@@ -44,8 +40,7 @@ class RungRecord:
     @property
     def is_open(self) -> bool:
         """Whether it pauses trials."""
-        agreement = (self._before or self).agreement
-        return agreement is None or agreement >= self._least
+        return self.agreement is None or self.agreement >= self._least
 
     def add(self, place: Place, waits: bool, weight: float = 1.0) -> None:
         """Record a trial that was compared here.

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hexsearch.ledger.events import Decided, Promoted, Suggested
+from hexsearch.ledger.events import Decided
 from hexsearch.ledger.history import TrialHistory
 from hexsearch.ledger.report import ReportSummary
-from hexsearch.search.engine import Engine
-from tests.search.pruners.test_evidence import config, silent, telling
+from tests.search.pruners.test_evidence import config, telling
 from tests.search.simulation import make_engine, next_trial, report, run_serially, study_config
 
 DISAGREE = "do not agree"
@@ -45,57 +43,6 @@ def test_an_error_spares_a_trial_only_where_the_rung_may_differ_by_chance(
     decided = [e for e in engine.ledger if isinstance(e, Decided) and e.rung == 64]
     expected = "continue" if goes_on else "pause"
     assert (decided[-1].trial, decided[-1].decision) == ("t0007", expected)
-
-
-def run_together(
-    engine: Engine, curves: Callable[[TrialHistory, int], ReportSummary], workers: int
-) -> None:
-    """Each worker's trial reports in turn."""
-    running: list[TrialHistory] = []
-    while True:
-        while len(running) < workers and isinstance(trial := next_trial(engine), TrialHistory):
-            engine.start(trial.trial)
-            running.append(trial)
-        if not running:
-            return
-        for trial in list(running):
-            seen = engine.history.trials[trial.trial].positions_seen
-            point = next(at for at in engine.schedules.points("search") if at > seen)
-            if engine.hear(trial.trial, {trial.trial: curves(trial, point)}) == "stop":
-                engine.release(trial.trial)
-                running.remove(trial)
-
-
-def decided_until_an_end(
-    path: Path, curves: Callable[[TrialHistory, int], ReportSummary]
-) -> tuple[list[Decided], bool]:
-    """Decisions at 576 of 16 workers until a trial ends.
-
-    And whether, since that rung closed, workers that became free took trials that waited there.
-    """
-    given = study_config(
-        scheduler={"name": "evidence", "max_t": 1728},
-        searcher={"name": "random"},
-        run={"trials": 60, "seed": 1},
-    )
-    engine = make_engine(path, given, slots=lambda: 16)
-    run_together(engine, curves, 16)
-    early = list(takewhile(lambda e: getattr(e, "decision", "") != "complete", engine.ledger))
-    there = [e for e in early if isinstance(e, Decided) and e.rung == 576]
-    waiting = {e.trial for e in there if e.decision == "pause"}
-    closed = next((n for n, e in enumerate(early) if e in there and DISAGREE in e.reason), None)
-    taken = [e.trial for e in early[closed:] if isinstance(e, Promoted | Suggested)]
-    # They are taken before anything else, as many as there are.
-    first = taken[: len(waiting)]
-    return there, closed is not None and bool(first) and set(first) <= waiting
-
-
-def test_where_no_rung_predicts_the_next_one_none_is_left_at_the_last(tmp_path: Path) -> None:
-    there, went_on = decided_until_an_end(tmp_path / "silent.jsonl", silent)
-    assert any(DISAGREE in e.reason for e in there) and went_on
-    there, went_on = decided_until_an_end(tmp_path / "telling.jsonl", telling)
-    assert not any(DISAGREE in e.reason for e in there)
-    assert "pause" in {e.decision for e in there} and not went_on
 
 
 def reversing(trial: TrialHistory, positions: int) -> ReportSummary:

@@ -77,19 +77,6 @@ def test_equal_values_at_a_rung_have_equal_ranks_and_predict_nothing() -> None:
     assert record.is_open
 
 
-def test_the_last_rung_is_closed_while_its_ranks_are_not_those_of_the_rung_before() -> None:
-    before = RungRecord(factor=3, least=1.0)
-    last = RungRecord(factor=3, least=1.0, before=before)
-    last.add((0.1, 0), waits=True)
-    for number in range(6):
-        assert last.is_open
-        before.learn(number, float(number), -float(number))
-    assert not last.is_open
-    for number in range(10, 40):
-        before.learn(number, float(number), float(number))
-    assert last.is_open
-
-
 def test_quartiles_want_four_trials() -> None:
     record = RungRecord(factor=3)
     for number in range(8):
