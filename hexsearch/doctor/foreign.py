@@ -250,15 +250,16 @@ def load_foreign(model: str, encoder: str, size: int) -> ForeignNetwork:
     Raises:
         ContractError: one of them cannot be imported, raises an error, or returns a wrong shape.
     """
-    load = import_factory(model, "--model")
-    encode = import_factory(encoder, "--encoder")
+    with torch.enable_grad():  # their code may switch gradients off for good
+        load = import_factory(model, "--model")
+        encode = import_factory(encoder, "--encoder")
     with plugin_code(f"--model {model}"):
-        loaded = load()
+        loaded = (factory := torch.enable_grad()(lambda: load()))()
     if not callable(loaded):
         kind = type(loaded).__name__
         raise ContractError(f"--model {model} returned a {kind}, which is not a callable")
     network = ForeignNetwork(loaded, encode, size, (f"--model {model}", f"--encoder {encoder}"))
-    network.factory = load
+    network.factory = factory
     empty = Positions(
         size, np.zeros(0, dtype=np.int64), np.zeros(2, dtype=np.int64), np.zeros(2, dtype=bool)
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hexsearch.cli.main import main
 from hexsearch.data.archive import build_archive
-from hexsearch.doctor.foreign import ForeignNetwork
+from hexsearch.doctor.foreign import ForeignNetwork, load_foreign
 from hexsearch.doctor.registry import ANSWERS
 from hexsearch.model.network import build_network
 from hexsearch.training.trial import Trial
@@ -110,3 +110,21 @@ def test_openings_that_no_network_can_judge_are_explained_as_label_noise() -> No
     (finding,) = early[0].look(examined)
     assert finding.severity == "info"
     assert "label noise, not a fault" in finding.cause
+
+
+def test_a_loader_that_switches_gradients_off_is_examined_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "without_gradients.py").write_text(
+        "import torch\n\ntorch.set_grad_enabled(False)\n\n\ndef load():\n"
+        "    torch.set_grad_enabled(False)\n"
+        "    return lambda planes: (torch.zeros(len(planes), 25), torch.zeros(len(planes)))\n\n\n"
+        "def encode(stones, to_move):\n    return stones[None].astype('float32')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    network = load_foreign("without_gradients:load", "without_gradients:encode", 5)
+    assert torch.is_grad_enabled()
+    assert network.factory is not None
+    assert network.factory is not None
+    network.factory()
+    assert torch.is_grad_enabled()
