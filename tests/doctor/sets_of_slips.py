@@ -50,6 +50,9 @@ from tests.doctor import (
     slips_twentieth_labels,
     slips_twentieth_reports,
     slips_twentieth_training,
+    slips_twenty_eighth_data,
+    slips_twenty_eighth_reports,
+    slips_twenty_eighth_training,
     slips_twenty_fifth_data,
     slips_twenty_fifth_reports,
     slips_twenty_fifth_training,
@@ -85,6 +88,7 @@ from tests.doctor.controls_of_tenth import CONTROLS as CONTROLS_OF_TENTH
 from tests.doctor.controls_of_thirteenth import CONTROLS as CONTROLS_OF_THIRTEENTH
 from tests.doctor.controls_of_twelfth import CONTROLS as CONTROLS_OF_TWELFTH
 from tests.doctor.controls_of_twentieth import CONTROLS as CONTROLS_OF_TWENTIETH
+from tests.doctor.controls_of_twenty_eighth import CONTROLS as CONTROLS_OF_TWENTY_EIGHTH
 from tests.doctor.controls_of_twenty_fifth import CONTROLS as CONTROLS_OF_TWENTY_FIFTH
 from tests.doctor.controls_of_twenty_first import CONTROLS as CONTROLS_OF_TWENTY_FIRST
 from tests.doctor.controls_of_twenty_fourth import CONTROLS as CONTROLS_OF_TWENTY_FOURTH
@@ -147,6 +151,7 @@ CONTROLS: dict[str, AnySlip] = {
     **CONTROLS_OF_TWENTY_FIFTH,
     **CONTROLS_OF_TWENTY_SIXTH,
     **CONTROLS_OF_TWENTY_SEVENTH,
+    **CONTROLS_OF_TWENTY_EIGHTH,
 }
 SIXTH_PUT_ASIDE = held_out(sorted(SIXTH), seed=61126)
 SEVENTH: dict[str, AnySlip] = {
@@ -276,4 +281,10 @@ TWENTY_SEVENTH: dict[str, AnySlip] = {
     **slips_twenty_seventh_data.SLIPS,
     **slips_twenty_seventh_training.SLIPS,
     **slips_twenty_seventh_reports.SLIPS,
+}
+# And the twenty-eighth, by the next author.
+TWENTY_EIGHTH: dict[str, AnySlip] = {
+    **slips_twenty_eighth_data.SLIPS,
+    **slips_twenty_eighth_training.SLIPS,
+    **slips_twenty_eighth_reports.SLIPS,
 }

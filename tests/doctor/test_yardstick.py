@@ -49,6 +49,7 @@ from tests.doctor.sets_of_slips import (
     THIRTEENTH,
     TWELFTH,
     TWENTIETH,
+    TWENTY_EIGHTH,
     TWENTY_FIFTH,
     TWENTY_FIRST,
     TWENTY_FOURTH,
@@ -280,6 +281,7 @@ SETS: dict[str, tuple[dict[str, AnySlip], float, float]] = {
     "twenty-fifth, all put aside": (TWENTY_FIFTH, 0.0, 0.0),
     "twenty-sixth, all put aside": (TWENTY_SIXTH, 0.0, 0.0),
     "twenty-seventh, all put aside": (TWENTY_SEVENTH, 0.0, 0.0),
+    "twenty-eighth, all put aside": (TWENTY_EIGHTH, 0.0, 0.0),
 }
 
 

@@ -25,6 +25,7 @@ _FEW = 30  # fewer games, or positions, are not judged
 _ONE_SIDED = 0.95  # share of wins of one colour that is reported
 _ALL = 0.97  # share of games that an explanation must fit
 _AGREES = 0.6  # share of the usual agreement above 0.5 that unfinished games must reach
+_MANY = 0.1  # share of search values that are one number
 _BIASED = 0.12  # difference of the mean search value and Red's share of wins
 _SLOPE = 0.05  # difference of mean search values that is not due to chance
 _BEFORE = 4  # plies before a connection where the usual agreement is measured
@@ -269,6 +270,20 @@ def _scale_of_searches(values: NDArray[np.float32], red: NDArray[np.bool_]) -> I
     share, mean = float(red.mean()), float(values.mean())
     if abs(mean - share) < _BIASED or min(share, 1 - share) < 1 - _ONE_SIDED:
         return
+    for constant in (0.0, 1.0, 0.5):
+        rest = values != constant
+        part = 1.0 - float(rest.mean())
+        if _MANY < part < 1.0 - _MANY and abs(values[rest].mean() - red[rest].mean()) < _BIASED:
+            yield Finding.error(
+                "results",
+                f"{part:.0%} of the search values are exactly {constant:g}; the others have a mean "
+                f"of {values[rest].mean():.2f}, and Red wins {red[rest].mean():.0%} of these "
+                "positions",
+                f"positions without a value of the search count as {constant:.0%} for Red: their "
+                "targets are moved towards it, where the result alone should count",
+                "mark unknown search values, and leave them out of the targets",
+            )
+            return
     factor = float((values * red).sum() / np.square(values).sum())
     inverse = float(((1 - values) * ~red).sum() / np.square(1 - values).sum())
     fits = f"times {factor:.3g}" if mean < share else f"with 1 - v times {inverse:.3g}"

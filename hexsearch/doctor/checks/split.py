@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.split import SplitName
+from hexsearch.doctor.checks.parts import unlike_parts
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.game_forms import last_boards
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -252,6 +253,7 @@ def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from copied
     yield from _left_out(pipeline, train, sizes=not copied)  # copies change the sizes of parts
     if not copied:
+        yield from unlike_parts(dataset.archive, {name: dataset.games(name) for name in _PARTS})
         yield from _same_ends(dataset.archive, parts)
 
 

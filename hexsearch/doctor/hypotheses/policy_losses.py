@@ -17,6 +17,7 @@ from hexsearch.doctor.recorded import WatchedStep
 WITHOUT_MOVE = "positions without a next move count in the policy loss"
 ALWAYS_0 = "the policy loss is always 0"
 LIKELIHOOD = "compute the policy loss as the mean of -log p(next move) over positions that have one"
+_ROUNDING = 2e-6  # of a loss
 _FAR = (20.0, 1e4, 1e9)  # numbers that a mask may subtract from logits
 
 
@@ -245,9 +246,11 @@ def _with_amount(steps: Sequence[PolicyStep]) -> Hypothesis | None:
     """The right loss times a factor, or plus the same multiple of something else in every step."""
     rights = [step.mean(step.log_p) for step in steps]
     ratios = [step.found / right for step, right in zip(steps, rights, strict=True) if right]
+    fits: list[tuple[float, Hypothesis]] = []  # each with the largest error of a loss
     if ratios and max(ratios) - min(ratios) < 1e-3 * abs(ratios[0]):
         cause = f"the policy loss is {ratios[0]:.4g} times as large"
-        return Hypothesis("scaled", cause, LIKELIHOOD)
+        spread = (max(ratios) - min(ratios)) * max(map(abs, rights))
+        fits.append((spread, Hypothesis("scaled", cause, LIKELIHOOD)))
     for cause, term in (
         (
             "targets are smoothed in the policy loss (label smoothing): {0:.3g} of each is spread "
@@ -266,14 +269,19 @@ def _with_amount(steps: Sequence[PolicyStep]) -> Hypothesis | None:
         ),
         ("{0:.3g} is added to the policy loss of every batch", lambda s, right: 1.0),
     ):
+        terms = [term(step, right) or 1e-9 for step, right in zip(steps, rights, strict=True)]
         amounts = [
-            (step.found - right) / (term(step, right) or 1e-9)
-            for step, right in zip(steps, rights, strict=True)
+            (step.found - right) / each
+            for step, right, each in zip(steps, rights, terms, strict=True)
         ]
-        if len(steps) > 1 and max(amounts) - min(amounts) < 0.01 * abs(amounts[0]):
+        spread = max(amounts) - min(amounts)
+        if len(steps) > 1 and spread < 0.01 * abs(amounts[0]):
             text = cause.format(sum(amounts) / len(amounts))
-            return Hypothesis("amount", text, LIKELIHOOD)
-    return None
+            told = Hypothesis("amount", text, LIKELIHOOD)
+            fits.append((spread * max(map(abs, terms)), told))
+    # The first of those that fit as exactly as the best one, but for rounding.
+    least = min((error for error, _ in fits), default=0.0)
+    return next((told for error, told in fits if error <= 2 * least + _ROUNDING), None)
 
 
 def explain_temperature(watched: Sequence[WatchedStep]) -> Hypothesis | None:

@@ -137,13 +137,37 @@ def _compared_columns(
     yield (
         "the share by which the label is moved towards 0.5 (smoothing) is another one",
         np.abs(batch.smoothing.numpy() - smoothed[batch.stage.numpy()]) > 1e-6,
-        "labels are smoothed otherwise than curriculum.stage_smoothing asks",
+        lambda: _other_smoothing(batch.smoothing.numpy(), batch.stage.numpy(), smoothed),
     )
     yield (
         "the mark of a finished board (final) is wrong",
         batch.final.numpy() != truth.finished,
         "the end of a game is not recognised by a connection, but by something else",
     )
+
+
+def _other_smoothing(
+    found: NDArray[np.float32], stage: NDArray[np.int64], smoothed: NDArray[np.float32]
+) -> str:
+    """In words, by which rule labels are smoothed.
+
+    Args:
+        found: [B] shares of the samples; stage: [B] their stages; smoothed: shares of each stage.
+    """
+    told = "labels are smoothed otherwise than curriculum.stage_smoothing asks"
+    shares = {int(each): np.unique(found[stage == each]) for each in np.unique(stage)}
+    if any(len(each) > 1 for each in shares.values()):
+        return told
+    for shift, of in ((1, "before"), (-1, "after")):
+        moved = np.roll(smoothed, shift)
+        if all(abs(moved[at] - share[0]) < 1e-6 for at, share in shares.items()):
+            return f"{told}: each stage gets the share of the stage {of} it (numbers off by one)"
+    parts = ", ".join(
+        f"{STAGE_NAMES[at]} positions by {share[0]:g} (configured {smoothed[at]:g})"
+        for at, share in shares.items()
+        if abs(share[0] - smoothed[at]) > 1e-6
+    )
+    return f"{told}: {parts}"
 
 
 def _masked(wrong: Flags, truth: Truth) -> str:

@@ -35,7 +35,9 @@ def cursor_findings(trial: WatchedTrial) -> Iterator[Finding]:
             "batches",
             f"the step after {cursor:,} positions sees the batch of cursor {cursor + off:,}; the "
             f"steps that were looked at began at {', '.join(f'{c:,}' for c in cursors[:4])}",
-            (
+            _cut_elsewhere(off)
+            if off % size
+            else (
                 "training sees the first batch again and again: the stream begins anew at each "
                 "call of train_to (after each report), or the cursor does not advance inside a "
                 "chunk of batches that is built ahead"
@@ -49,6 +51,18 @@ def cursor_findings(trial: WatchedTrial) -> Iterator[Finding]:
             root="continued",
         )
         return
+
+
+def _cut_elsewhere(off: int) -> str:
+    kind = (
+        "batches overlap: positions come twice, and the last ones of a chunk never"
+        if off < 0
+        else "positions between two batches are skipped"
+    )
+    return (
+        "batches are cut at wrong places from what is built ahead: this one begins "
+        f"{abs(off)} position(s) {'too early' if off < 0 else 'too late'}, so {kind}"
+    )
 
 
 def _counted(cursors: list[int], size: int, grown: int) -> Finding:
@@ -154,8 +168,8 @@ def place_of(trial: WatchedTrial, batch: Batch, cursor: int) -> str:
 
 def _offset(trial: WatchedTrial, batch: Batch, cursor: int, size: int) -> int | None:
     """By how many positions another cursor lies off whose batch it is; None if none does."""
-    near = [n * size for n in sorted(range(-_FAR, _FAR + 1), key=abs) if n]
-    for off in (-cursor, *near):
+    near = [n for n in sorted(range(-_FAR, _FAR + 1), key=abs) if n]
+    for off in (-cursor, *(n * size for n in near), *near):
         if cursor + off >= 0 and same_positions(batch, trial.stream.batch(cursor + off, size)):
             return off
     return None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.boards.adjacency import other_winners
-from hexsearch.doctor.hypotheses.boards.policy_targets import target_scores
+from hexsearch.doctor.hypotheses.boards.policy_targets import later_moves, target_scores
 from hexsearch.doctor.hypotheses.general.orders import reordered_within
 from hexsearch.doctor.hypotheses.general.partial_labels import (
     of_other_games,
@@ -284,6 +284,8 @@ def check_targets(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         f"policy targets are shuffled within each {group}: each is the next move of another "
         "position"
         if group
+        else later
+        if (later := later_moves(truth.rows(wrong), compared.images[wrong], target[wrong]))
         else f"policy targets are drawn at random {place}"
         if random or place == "everywhere"
         else f"policy targets are other cells than that of the next move {place}",

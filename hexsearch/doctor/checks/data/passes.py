@@ -104,9 +104,15 @@ def _kept_from_before(
             f"on the boards ({more:.1f} more on each board after one more batch)"
         )
     changed = (first.planes != again.planes).flatten(1).any(dim=1).numpy()
+    rows = region(changed, {"row in the batch": np.arange(len(changed))}) or f"{changed.mean():.0%}"
+    if all(_is_covered(pipeline, each)[changed].all() for each in (first, again)):
+        return (
+            f"stones of other boards stay on the planes ({rows}), beside the right ones:"
+            " a buffer of planes is used again without being cleared, so what a "
+            "batch shows depends on the calls before"
+        )
     if _wrong(pipeline, replace(between, planes=again.planes))[changed].any():
         return ""
-    rows = region(changed, {"row in the batch": np.arange(len(changed))}) or f"{changed.mean():.0%}"
     return (
         f"planes are left over from the batch before ({rows}): a buffer of planes is used again "
         "and not filled to its end, so these boards do not belong to their labels and moves"
@@ -176,3 +182,12 @@ def _wrong(pipeline: ExaminedPipeline, batch: Batch) -> Flags:
         right |= fits & (truth.outcome(symmetry, perspective) == label)
     wrong: Flags = ~right
     return wrong
+
+
+def _is_covered(pipeline: ExaminedPipeline, batch: Batch) -> Flags:
+    """[B] whether all stones of a position are on its planes, under a symmetry, among others."""
+    truth = truth_of(needed(pipeline.archive), batch.game.numpy(), batch.ply.numpy())
+    stones = inside_ring(batch.planes.float().numpy(), truth.size)[:, :2]
+    covered = [(stones >= right).all(axis=(1, 2, 3)) for right in truth.all_stone_planes()]
+    among: Flags = np.any(covered, axis=0) & np.isin(stones, (0, 1)).all(axis=(1, 2, 3))
+    return among

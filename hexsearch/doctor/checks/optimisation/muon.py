@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.recorded import by_tensor
+from hexsearch.doctor.findings import Finding, in_words
+from hexsearch.doctor.hypotheses.optimisation.updates import Rule, gap_of, recorded_steps
+from hexsearch.doctor.recorded import WatchedStep, by_tensor
 from hexsearch.doctor.watching import WatchedTrial
 
 _LEAST_RANK = 4  # of a matrix whose step is looked at
 _ALONG, _RESTORED = 0.3, 0.6  # share of the usual cosine: of a wrong step, and of one explained
+_OTHER = 0.1  # relative difference to steps of AdamW that are not those
+_SECOND = 0.999  # the second beta of AdamW beside Muon
 _ORDERS = {
     "in another order of its columns (height, width, channel for the weights, and channel, height, "
     "width for the gradient: the memory format)": (0, 2, 3, 1),
@@ -69,6 +73,40 @@ def muon_findings(trial: WatchedTrial) -> Iterator[Finding]:
         "give Muon gradient and weights as matrices with the same order of rows and columns",
         root="updates",
     )
+
+
+def head_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
+    """Compare the steps of everything but the trunk with those of AdamW, which takes them."""
+    steps = recorded_steps(trial, stepped)
+    if steps is None or steps.taken:
+        return
+    for part, where in steps.parts.items():
+        if part == "trunk":
+            continue
+        own = replace(
+            steps,
+            gradients=[each[where] for each in steps.gradients],
+            before=[each[where] for each in steps.before],
+            after=[each[where] for each in steps.after],
+            rates=[each[where] for each in steps.rates],
+            decay=steps.decay[where],
+            parts={part: slice(0, where.stop - where.start)},
+            first=steps.first[where],
+            second=steps.second[where],
+        )
+        gap = gap_of(Rule("adamw", trial.config.optimiser.momentum, _SECOND), own)
+        if gap > _OTHER:
+            yield Finding.error(
+                "steps",
+                f"{len(stepped)} steps of the {in_words(part)} differ from those of AdamW for the "
+                f"same gradients and rates by up to {gap:.0%} of their length",
+                f"the {in_words(part)} does not take the steps of AdamW: Muon steps its matrices, "
+                "too (it is for the matrices of the trunk alone, not for output layers), or AdamW "
+                "has other settings",
+                "give Muon the matrices of the trunk, and everything else to AdamW",
+                root="updates",
+            )
+            return
 
 
 def _along(gradient: Tensor, move: Tensor) -> float:

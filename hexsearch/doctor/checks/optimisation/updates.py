@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from hexsearch.doctor.checks.optimisation.muon import muon_findings
+from hexsearch.doctor.checks.optimisation.muon import head_findings, muon_findings
 from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.hypotheses.general.fits import short_sum
 from hexsearch.doctor.hypotheses.optimisation.averages import OTHER_SHARES, average_after
@@ -38,7 +38,8 @@ _OFF = 0.03  # relative difference of a step and its formula that is still accep
 def update_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
     """Compare the steps with the formula of the configured optimiser."""
     if trial.config.optimiser.name == "muon":
-        yield from list(muon_findings(trial)) or list(_decay(trial)) or _average(trial, stepped)
+        found = list(muon_findings(trial)) or list(head_findings(trial, stepped))
+        yield from found or list(_decay(trial)) or _average(trial, stepped)
         return
     rule, steps = own_rule(trial.config), recorded_steps(trial, stepped)
     if rule is None or steps is None:
@@ -75,13 +76,28 @@ def _average(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Findin
                 f"after {len(stepped)} steps the averaged weights of the {in_words(owner)} are off "
                 f"by {gap / max(moved, 1e-12):.0%} of the distance that training has moved the "
                 "weights",
-                _other_average(trial, stepped, owner, own, gap)
+                _rounded(own, wanted)
+                or _other_average(trial, stepped, owner, own, gap)
                 or _what_is_evaluated(
                     own, wanted, stepped[-1].after[owner], stepped[0].before[owner]
                 ),
                 "update the average after each step, with the half-life optimiser.ema_half_life",
             )
             return
+
+
+def _rounded(own: Tensor, wanted: Tensor) -> str:
+    """In words, the number format that averaged weights are kept in; empty if they are not."""
+    for dtype in (torch.bfloat16, torch.float16):
+        if torch.equal(own, own.to(dtype).float()) and not torch.equal(
+            wanted, wanted.to(dtype).float()
+        ):
+            return (
+                f"the averaged weights (EMA) are kept in {str(dtype).removeprefix('torch.')}: what "
+                "a step adds is smaller than their rounding and is lost, so the average stands "
+                "still or lags"
+            )
+    return ""
 
 
 def _other_average(

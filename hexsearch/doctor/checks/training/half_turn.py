@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor, nn
 
 from hexsearch.analysis.predictor import in_eval_mode
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.configured.compared import gap
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
+from hexsearch.model.equivariance import TwoViewConvolution
 
 _POSITIONS = 16
 _CLOSE = 1e-3  # difference of equal numbers, in their standard deviations
@@ -60,3 +62,52 @@ def check_half_turn(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             "them",
             root="configured",
         )
+        return
+    yield from _convolutions(trial.network.trunk, shown)
+
+
+def _convolutions(trunk: nn.Module, shown: Tensor) -> Iterator[Finding]:
+    """Compute each convolution that reads both views again from its weights.
+
+    A trunk that joins the views wrongly may still treat a board and the turned board alike.
+    """
+    calls: list[tuple[str, TwoViewConvolution, Tensor, Tensor]] = []
+    handles = [
+        module.register_forward_hook(
+            lambda module, given, out, name=name: calls.append((name, module, given[0], out))
+        )
+        for name, module in trunk.named_modules()
+        if isinstance(module, TwoViewConvolution)
+    ]
+    try:
+        with torch.no_grad(), in_eval_mode(trunk.modules()):
+            trunk(shown)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for name, module, given, found in calls:
+        first, second = given.chunk(2)
+        other = torch.cat([second, first])
+        with torch.no_grad():
+            expected, unturned = (
+                nn.Conv2d.forward(module, torch.cat([given, each], dim=1))
+                for each in (other.flip(-2, -1), other)
+            )
+        apart = gap(found.float(), expected.float())
+        if not torch.isfinite(expected).all() or apart <= _CLOSE:
+            continue
+        told = (
+            "reads the other view without turning it back: each cell is mixed with the opposite "
+            "cell of the board"
+            if gap(found.float(), unturned.float()) < _CLOSE
+            else "joins the two views otherwise than configured"
+        )
+        yield Finding.error(
+            "half turn",
+            f"the output of convolution {name} of the trunk, computed again from its weights, "
+            f"differs by up to {apart:.2g} standard deviations",
+            f"a convolution of the equivariant trunk {told}",
+            "exchange the views, and turn each of them, before the channels are joined",
+            root="configured",
+        )
+        return

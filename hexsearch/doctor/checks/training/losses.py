@@ -177,6 +177,7 @@ def _policy_loss(step: WatchedStep) -> float:
     return float(each[batch.has_move].mean()) if bool(batch.has_move.any()) else 0.0
 
 
+_ROUNDING = 1e-5  # of a loss
 _POLICY_ROOTS = {WITHOUT_MOVE: "policy mask", ALWAYS_0: "detached policy"}
 
 
@@ -195,9 +196,12 @@ def check_policy_loss(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     step, right = wrong[0]
     number = next(n for n, other in enumerate(every) if other is step)
     steps = [each for each, _ in wrong]
+    # Of a small change the other steps tell more than chance.
+    moved = [s for s, right in compared if abs(s.policy - right) > _ROUNDING * max(right, 1.0)]
     # What is exact comes first: a temperature fits a little to everything that flattens.
     best = (
-        explain_policy_loss(steps)
+        explain_policy_loss(moved)
+        or explain_policy_loss(steps)
         or explain_rows(trial, step.batch)
         or explain_curves(steps)
         or explain_by_slopes(trial, step.batch)

@@ -21,6 +21,7 @@ from hexsearch.doctor.hypotheses.table import (
 from hexsearch.doctor.hypotheses.truth import Ints, Truth, truth_of
 
 _PART, _NEARLY_ALL = 0.1, 0.97  # shares of the samples
+_FEW_LATER = 32  # wrong targets that are enough to say that all are later moves
 _BY_ROWS = "number cells row * N + column, in planes and policy alike"
 
 
@@ -158,3 +159,29 @@ def _mapped(target: Ints, right: Ints) -> Ints:
         if rows.sum() > 2:
             mapped[rows] = np.bincount(np.maximum(target[rows], 0)).argmax()
     return mapped
+
+
+def later_moves(truth: Truth, images: Flags, target: Ints) -> str:
+    """In words, which later moves of their games policy targets are; empty if they are none.
+
+    Args:
+        truth: B positions whose target is not the next move; images: [B, 4] symmetries of Hex
+            that give the board as it is shown; target: [B] cells.
+    """
+    plies = np.zeros(len(target), dtype=np.int64)
+    for more in range(1, truth.size**2):
+        later = truth.moved(plies=more)
+        cells = np.stack([later.next_cells(each) for each in range(4)], axis=1)
+        here = later.has_move & (images & (cells == target[:, None])).any(axis=1)
+        plies = np.where((plies == 0) & here, more, plies)
+    found = plies[plies > 0]
+    if len(target) < _FEW_LATER or len(found) < _NEARLY_ALL * len(target):
+        return ""
+    least, most = (int(np.quantile(found, share)) for share in (0.02, 0.98))
+    if least == most:
+        return ""
+    whose = " of the side to move" if (found % 2 == 0).mean() > _NEARLY_ALL else ""
+    return (
+        f"policy targets are later moves{whose} in the same game ({least} to {most} plies later), "
+        "in place of the next one"
+    )

@@ -8,6 +8,7 @@ import torch
 
 from hexsearch.doctor.hypotheses.formulas.loss_sums import explain_mixture
 from hexsearch.doctor.hypotheses.formulas.readout_forms import (
+    LossForm,
     answer_form,
     cut_off,
     levels_of_answers,
@@ -88,11 +89,26 @@ def explain_forms(readout: Readout) -> tuple[str, str] | None:
             "report the probability without cutting it off",
         )
     if not answer or answer == form.answer:
-        return None
+        return _cut_in_loss(readout, form) if answer else None
     return (
         f"loss and win_prob do not belong together: the loss is {form}, so the answer that it "
         f"trains is that, and {told}",
         f"report {form.answer}, or compute the loss from what win_prob gives",
+    )
+
+
+def _cut_in_loss(readout: Readout, form: LossForm) -> tuple[str, str] | None:
+    """The same for a loss that does not change beyond some outputs."""
+    ends = cut_off(readout)
+    if ends is None:
+        return None
+    with torch.no_grad():
+        low, high = (float(p) for p in readout.win_prob(torch.tensor(ends)))
+    return (
+        f"the loss is {form} cut off to {low:.2g}..{high:.2g} (clamped): beyond these it has no "
+        "gradient, not even for answers that are confidently wrong, and win_prob goes on",
+        "compute the loss from the raw output without cutting it off (logsigmoid keeps logarithms "
+        "finite)",
     )
 
 
