@@ -105,8 +105,8 @@ def _promising(board: Leaderboard, leader: Row, ranked: list[Row]) -> list[str]:
     if row is leader:
         return []
     return [
-        f"{row.name} promises most: it was the best of {found.of} at {found.positions_seen:,} "
-        "positions, and too few have seen more for a comparison"
+        f"{row.name} promises most: of {found.of} trials that are compared at "
+        f"{found.positions_seen:,} positions it should end best; too few have seen more"
     ]
 
 

@@ -41,7 +41,7 @@ def test_who_has_seen_most_does_not_win_by_that_alone(tmp_path: Path) -> None:
     board = study.board()
     assert board.rows[0].trial_ids == ("t0000",)
     said = [line for line in leaderboard_sentences(board) if "promises most" in line]
-    assert len(said) == 1 and "it was the best of 3 at 30 positions" in said[0]
+    assert len(said) == 1 and "of 3 trials that are compared at 30 positions" in said[0]
     assert leaderboard_json(board)["most_promising"] == {
         "trial": best, "positions_seen": 30, "value_loss": 0.22, "of": 3,
     }  # fmt: skip
