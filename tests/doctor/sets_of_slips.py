@@ -62,6 +62,9 @@ from tests.doctor import (
     slips_twenty_fourth_data,
     slips_twenty_fourth_reports,
     slips_twenty_fourth_training,
+    slips_twenty_ninth_data,
+    slips_twenty_ninth_reports,
+    slips_twenty_ninth_training,
     slips_twenty_second_data,
     slips_twenty_second_reports,
     slips_twenty_second_training,
@@ -92,6 +95,7 @@ from tests.doctor.controls_of_twenty_eighth import CONTROLS as CONTROLS_OF_TWENT
 from tests.doctor.controls_of_twenty_fifth import CONTROLS as CONTROLS_OF_TWENTY_FIFTH
 from tests.doctor.controls_of_twenty_first import CONTROLS as CONTROLS_OF_TWENTY_FIRST
 from tests.doctor.controls_of_twenty_fourth import CONTROLS as CONTROLS_OF_TWENTY_FOURTH
+from tests.doctor.controls_of_twenty_ninth import CONTROLS as CONTROLS_OF_TWENTY_NINTH
 from tests.doctor.controls_of_twenty_second import CONTROLS as CONTROLS_OF_TWENTY_SECOND
 from tests.doctor.controls_of_twenty_seventh import CONTROLS as CONTROLS_OF_TWENTY_SEVENTH
 from tests.doctor.controls_of_twenty_sixth import CONTROLS as CONTROLS_OF_TWENTY_SIXTH
@@ -152,6 +156,7 @@ CONTROLS: dict[str, AnySlip] = {
     **CONTROLS_OF_TWENTY_SIXTH,
     **CONTROLS_OF_TWENTY_SEVENTH,
     **CONTROLS_OF_TWENTY_EIGHTH,
+    **CONTROLS_OF_TWENTY_NINTH,
 }
 SIXTH_PUT_ASIDE = held_out(sorted(SIXTH), seed=61126)
 SEVENTH: dict[str, AnySlip] = {
@@ -287,4 +292,9 @@ TWENTY_EIGHTH: dict[str, AnySlip] = {
     **slips_twenty_eighth_data.SLIPS,
     **slips_twenty_eighth_training.SLIPS,
     **slips_twenty_eighth_reports.SLIPS,
+}
+TWENTY_NINTH: dict[str, AnySlip] = {
+    **slips_twenty_ninth_data.SLIPS,
+    **slips_twenty_ninth_training.SLIPS,
+    **slips_twenty_ninth_reports.SLIPS,
 }

@@ -53,6 +53,7 @@ from tests.doctor.sets_of_slips import (
     TWENTY_FIFTH,
     TWENTY_FIRST,
     TWENTY_FOURTH,
+    TWENTY_NINTH,
     TWENTY_SECOND,
     TWENTY_SEVENTH,
     TWENTY_SIXTH,
@@ -282,6 +283,7 @@ SETS: dict[str, tuple[dict[str, AnySlip], float, float]] = {
     "twenty-sixth, all put aside": (TWENTY_SIXTH, 0.0, 0.0),
     "twenty-seventh, all put aside": (TWENTY_SEVENTH, 0.0, 0.0),
     "twenty-eighth, all put aside": (TWENTY_EIGHTH, 0.0, 0.0),
+    "twenty-ninth, all put aside": (TWENTY_NINTH, 0.0, 0.0),
 }
 
 

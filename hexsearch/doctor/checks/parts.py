@@ -1,4 +1,4 @@
-"""Whether the parts of a split hold games of one kind."""
+"""Whether games that are set apart, by the split or by their ends, are of one kind."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from hexsearch.game.board import RED
 
 _SURE = 1e-9  # chance of a difference between parts that are drawn by hash
 _FEW = 30  # games of a part that say something
+_ONE, _BOTH = 0.97, 0.9  # shares of wins of one colour among unfinished and finished games
+_OWN = 0.9  # share of different games that should have a hash of their own
 
 
 def unlike_parts(
@@ -63,6 +65,50 @@ def unlike_parts(
                 root="split",
             )
             return
+
+
+def one_sided_ends(archive: GameArchive) -> Iterator[Finding]:
+    """Report unfinished games that all have one winner, where finished ones have both."""
+    red, ended = archive.winners == RED, archive.finished == 1
+    if min(ended.sum(), (~ended).sum()) < _FEW:
+        return
+    share, usual = float(red[~ended].mean()), float(red[ended].mean())
+    if max(share, 1 - share) < _ONE or not 1 - _BOTH < usual < _BOTH:
+        return
+    winner, loser = ("Red", "Blue") if share > 0.5 else ("Blue", "Red")
+    yield Finding.warning(
+        "results",
+        f"{winner} wins {max(share, 1 - share):.0%} of {(~ended).sum():,} games that end before a "
+        f"connection, and Red {usual:.0%} of {ended.sum():,} finished ones",
+        f"unfinished (resigned) games have one winner: those that {loser} won are missing (a "
+        "filter dropped them), or their winners are read wrongly, so that an open board tells the "
+        "result",
+        f"keep the unfinished games that {loser} won, or leave out all unfinished games",
+    )
+
+
+def coarse_hashes(
+    archive: GameArchive, forms: Mapping[int, tuple[bytes, int]]
+) -> Iterator[Finding]:
+    """Report hashes that different games share, by which the split goes.
+
+    Args:
+        forms: symmetry-invariant forms of games, by their numbers.
+    """
+    games = np.fromiter(forms, dtype=np.int64)
+    different = len({form for form, _ in forms.values()})
+    hashes = len(np.unique(archive.hashes[games]))
+    if different < _FEW or hashes > _OWN * different:
+        return
+    yield Finding.error(
+        "split",
+        f"{different:,} different games have {hashes:,} different hashes",
+        "the hash of a game does not cover the whole game (its opening alone, or a part that many "
+        "share): different games have one hash, fall into one part of the split together, and "
+        "count as copies",
+        "hash all moves of a game, in their symmetry-invariant form",
+        root="split",
+    )
 
 
 def _first(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
 from hexsearch.doctor.checks.board_sizes import size_findings
+from hexsearch.doctor.checks.parts import one_sided_ends
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.boards.board_readings import other_reading
 from hexsearch.doctor.hypotheses.boards.move_orders import ordered_cells
@@ -39,6 +40,7 @@ def check_results(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     yield from _one_winner(archive)
     short = list(_one_move_short(archive))
     yield from short or _unfinished(archive)
+    yield from one_sided_ends(archive)
     yield from _sorted_moves(archive)
     yield from _played_twice(archive)
     yield from size_findings(archive)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.split import SplitName
-from hexsearch.doctor.checks.parts import unlike_parts
+from hexsearch.doctor.checks.parts import coarse_hashes, unlike_parts
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.game_forms import last_boards
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
@@ -249,7 +249,7 @@ def check_split(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         yield from trained
         return
     parts = {"training": train, "validation": validation, "test": dataset.games("test")}
-    copied = list(_copied(pipeline, parts))
+    copied = list(coarse_hashes(dataset.archive, pipeline.forms)) or list(_copied(pipeline, parts))
     yield from copied
     yield from _left_out(pipeline, train, sizes=not copied)  # copies change the sizes of parts
     if not copied:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+import torch
 from torch import Tensor
 
 from hexsearch.doctor.findings import Finding
@@ -16,6 +17,29 @@ _EQUAL, _FAR = 0.12, 3.5  # relative difference of equal deviations; factor that
 _LAYERS = 2  # layers of a part that must be alike
 
 
+def _alike(weights: Mapping[str, Tensor]) -> Iterator[Finding]:
+    """Report layers of one shape that begin with the same random weights."""
+    first: dict[tuple[tuple[int, ...], bytes], str] = {}
+    pairs = []
+    for name, each in weights.items():
+        if each.ndim < 2 or len(torch.unique(each)) < each.numel() // 2:
+            continue  # not random, such as an identity
+        key = tuple(each.shape), each.detach().float().cpu().numpy().tobytes()
+        if key in first:
+            pairs.append((first[key], name))
+        first.setdefault(key, name)
+    if pairs:
+        one, other = pairs[0]
+        yield Finding.error(
+            "initial weights",
+            f"{len(pairs)} layer(s) of the trunk begin with exactly the weights of another one, "
+            f"such as {other} with those of {one}",
+            "layers of one shape begin with the same weights: the random generator is seeded again "
+            "before each layer, or one layer is copied",
+            "seed once before the network is built",
+        )
+
+
 def check_first_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Compare the deviation of each layer's first weights with the usual ones for its inputs.
 
@@ -25,6 +49,7 @@ def check_first_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     trial = needed(pipeline.watched)
     if trial.config.start_from is not None or trial.config.network is not None:
         return
+    yield from _alike(first_weights(trial, "trunk"))
     odd: dict[str, tuple[float, float, float]] = {}
     seen = 0
     for name, weights in first_weights(trial, "trunk").items():
