@@ -251,13 +251,12 @@ def load_foreign(model: str, encoder: str, size: int) -> ForeignNetwork:
         ContractError: one of them cannot be imported, raises an error, or returns a wrong shape.
     """
     with torch.enable_grad():  # their code may switch gradients off for good
-        load = import_factory(model, "--model")
-        encode = import_factory(encoder, "--encoder")
+        load, encode = import_factory(model, "--model"), import_factory(encoder, "--encoder")
     with plugin_code(f"--model {model}"):
         loaded = (factory := torch.enable_grad()(lambda: load()))()
     if not callable(loaded):
-        kind = type(loaded).__name__
-        raise ContractError(f"--model {model} returned a {kind}, which is not a callable")
+        what = f"a {type(loaded).__name__}, which is not a callable"
+        raise ContractError(f"--model {model} returned {what}")
     network = ForeignNetwork(loaded, encode, size, (f"--model {model}", f"--encoder {encoder}"))
     network.factory = factory
     empty = Positions(

@@ -233,9 +233,8 @@ def _one_hot(step: PolicyStep) -> Tensor:
 
 
 def _by_cell(step: PolicyStep) -> Tensor:
-    return functional.binary_cross_entropy_with_logits(
-        step.logits[step.picked], _one_hot(step), reduction="none"
-    )
+    logits = step.logits[step.picked]
+    return functional.binary_cross_entropy_with_logits(logits, _one_hot(step), reduction="none")
 
 
 def _squared(step: PolicyStep) -> Tensor:
@@ -249,8 +248,8 @@ def _with_amount(steps: Sequence[PolicyStep]) -> Hypothesis | None:
     fits: list[tuple[float, Hypothesis]] = []  # each with the largest error of a loss
     if ratios and max(ratios) - min(ratios) < 1e-3 * abs(ratios[0]):
         cause = f"the policy loss is {ratios[0]:.4g} times as large"
-        spread = (max(ratios) - min(ratios)) * max(map(abs, rights))
-        fits.append((spread, Hypothesis("scaled", cause, LIKELIHOOD)))
+        error = (max(ratios) - min(ratios)) * max(map(abs, rights))
+        fits.append((error, Hypothesis("scaled", cause, LIKELIHOOD)))
     for cause, term in (
         (
             "targets are smoothed in the policy loss (label smoothing): {0:.3g} of each is spread "
@@ -270,15 +269,13 @@ def _with_amount(steps: Sequence[PolicyStep]) -> Hypothesis | None:
         ("{0:.3g} is added to the policy loss of every batch", lambda s, right: 1.0),
     ):
         terms = [term(step, right) or 1e-9 for step, right in zip(steps, rights, strict=True)]
-        amounts = [
-            (step.found - right) / each
-            for step, right, each in zip(steps, rights, terms, strict=True)
-        ]
+        given = zip(steps, rights, terms, strict=True)
+        amounts = [(step.found - right) / each for step, right, each in given]
         spread = max(amounts) - min(amounts)
         if len(steps) > 1 and spread < 0.01 * abs(amounts[0]):
             text = cause.format(sum(amounts) / len(amounts))
-            told = Hypothesis("amount", text, LIKELIHOOD)
-            fits.append((spread * max(map(abs, terms)), told))
+            error = spread * max(map(abs, terms))
+            fits.append((error, Hypothesis("amount", text, LIKELIHOOD)))
     # The first of those that fit as exactly as the best one, but for rounding.
     least = min((error for error, _ in fits), default=0.0)
     return next((told for error, told in fits if error <= 2 * least + _ROUNDING), None)

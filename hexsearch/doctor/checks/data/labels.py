@@ -269,11 +269,10 @@ def check_targets(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if wrong.sum() <= compared.by_chance * known.sum():
         return
     place = compared.place(wrong, among=known)
-    shown = compared.symmetry
-    scores = target_scores(target, truth, shown, samples.batch_size, wrong, is_augmented=True)
+    shown, size = compared.symmetry, samples.batch_size
+    scores = target_scores(target, truth, shown, size, wrong, is_augmented=True)
     random = len(np.unique(target[wrong])) > 1 and "random" in place
-    right = np.maximum(truth.cells_under(compared.symmetry), 0)
-    batch = compared.numbers["number of the batch"]
+    right, batch = np.maximum(truth.cells_under(shown), 0), compared.numbers["number of the batch"]
     groups = {"batch": batch} | {f"group of {n} batches": batch // n for n in (2, 4, 8)}
     group = reordered_within(target, right, groups)
     counts = [np.bincount(each, minlength=truth.size**2) for each in (target, right)]
