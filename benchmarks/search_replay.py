@@ -13,12 +13,12 @@ from typing import Any, Literal
 import optuna
 from curve_sets import CurveSet, curve_set
 from learning_curves import Curve, key
+from search_ours import Ours
 from search_packages import COMPARED, PACKAGED
 from search_peers import (
     TRIALS,
     Clock,
     OptunaPruned,
-    Ours,
     Promotion,
     Random,
     RayAsha,

@@ -17,7 +17,8 @@ from dataclasses import replace
 
 import numpy as np
 from curve_sets import CurveSet, curve_set
-from search_peers import Clock, Ours
+from search_ours import Ours
+from search_peers import Clock
 from search_replay import budgets_of, replay
 
 from hexsearch.ledger.events import WarmStarted

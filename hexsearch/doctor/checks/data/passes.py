@@ -105,7 +105,9 @@ def _kept_from_before(
         )
     changed = (first.planes != again.planes).flatten(1).any(dim=1).numpy()
     rows = region(changed, {"row in the batch": np.arange(len(changed))}) or f"{changed.mean():.0%}"
-    if all(_is_covered(pipeline, each)[changed].all() for each in (first, again)):
+    of_stones = (first.planes[:, :2] != again.planes[:, :2]).flatten(1).any(dim=1).numpy()
+    both = (_is_covered(pipeline, each)[changed].all() for each in (first, again))
+    if of_stones[changed].all() and all(both):
         return (
             f"stones of other boards stay on the planes ({rows}), beside the right ones:"
             " a buffer of planes is used again without being cleared, so what a "

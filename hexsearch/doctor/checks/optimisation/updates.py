@@ -32,6 +32,7 @@ _LAYERS = (nn.Conv2d, nn.Linear)
 _EXPLAINS = 0.99  # share of the variance of the evaluated weights that a sum must explain
 _SAME = 1e-3  # the same of equal weights
 _LATE = 0.05  # share of the difference that an average of other weights leaves
+_DRAWN = 32  # different weights of a part that are not as they were set
 _OFF = 0.03  # relative difference of a step and its formula that is still accepted
 
 
@@ -88,6 +89,8 @@ def _average(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Findin
 
 def _rounded(own: Tensor, wanted: Tensor) -> str:
     """In words, the number format that averaged weights are kept in; empty if they are not."""
+    if len(torch.unique(own)) < _DRAWN:  # 0 and 1, such as the first weights of norms, fit any
+        return ""
     for dtype in (torch.bfloat16, torch.float16):
         if torch.equal(own, own.to(dtype).float()) and not torch.equal(
             wanted, wanted.to(dtype).float()

@@ -49,10 +49,11 @@ def check_first_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     trial = needed(pipeline.watched)
     if trial.config.start_from is not None or trial.config.network is not None:
         return
-    yield from _alike(first_weights(trial, "trunk"))
+    drawn = first_weights(trial, "trunk")
+    yield from _alike(drawn)
     odd: dict[str, tuple[float, float, float]] = {}
     seen = 0
-    for name, weights in first_weights(trial, "trunk").items():
+    for name, weights in drawn.items():
         if weights.ndim < 2 or weights.numel() < _MANY or not bool(weights.any()):
             continue
         seen += 1
