@@ -143,43 +143,6 @@ def test_one_trial_of_five_goes_on_to_the_last_rung_until_a_trial_has_ended(
     assert "pause" in {event.decision for event in later}
 
 
-@pytest.mark.parametrize("workers, every", [(7, 5), (8, 3)])
-def test_many_workers_let_more_trials_show_what_rungs_say(
-    tmp_path: Path, workers: int, every: int
-) -> None:
-    engine = make_engine(tmp_path / "ledger.jsonl", config(), slots=lambda: workers)
-    started = [next_trial(engine) for _ in range(workers)]
-    for trial in started:
-        assert isinstance(trial, TrialHistory)
-        engine.start(trial.trial)
-    shown = []
-    for trial in started:
-        assert isinstance(trial, TrialHistory)
-        engine.hear(trial.trial, {trial.trial: report(64, 0.2 + 0.01 * trial.number)})
-        *_, last = [event for event in engine.ledger if isinstance(event, Decided)]
-        shown += [trial.number] if shows(last) else []
-    assert shown == [n for n in range(workers) if n % every == every - 1]
-
-
-def test_what_many_workers_train_to_show_what_rungs_say_is_trained_to_its_end(
-    tmp_path: Path,
-) -> None:
-    engine = make_engine(tmp_path / "ledger.jsonl", config(), slots=lambda: 8)
-    for _ in range(8):
-        trial = next_trial(engine)
-        assert isinstance(trial, TrialHistory)
-        engine.start(trial.trial)
-    for level in (64, 192, 576):
-        for number in (0, 1, 2):
-            name = f"t{number:04d}"
-            if level == 64 or number == 2:
-                engine.hear(name, {name: report(level, 0.2 + 0.01 * number)})
-    last = [e for e in engine.ledger if isinstance(e, Decided) and e.trial == "t0002"]
-    assert [event.rung for event in last] == [64, 192, 576]
-    assert all(shows(event) and event.decision == "continue" for event in last)
-    assert last[-1].reason == "one trial of 3 goes on to its end, to show what rungs say"
-
-
 def crossing(trial: TrialHistory, positions: int) -> ReportSummary:
     """Whoever is ahead at the first two rungs is behind at the end."""
     rate = float(trial.values["optimiser.learning_rate"])
