@@ -46,37 +46,6 @@ from tests.doctor import (
     slips_twelfth_data,
     slips_twelfth_scripts,
     slips_twelfth_training,
-    slips_twentieth_data,
-    slips_twentieth_labels,
-    slips_twentieth_reports,
-    slips_twentieth_training,
-    slips_twenty_eighth_data,
-    slips_twenty_eighth_reports,
-    slips_twenty_eighth_training,
-    slips_twenty_fifth_data,
-    slips_twenty_fifth_reports,
-    slips_twenty_fifth_training,
-    slips_twenty_first_data,
-    slips_twenty_first_reports,
-    slips_twenty_first_training,
-    slips_twenty_fourth_data,
-    slips_twenty_fourth_reports,
-    slips_twenty_fourth_training,
-    slips_twenty_ninth_data,
-    slips_twenty_ninth_reports,
-    slips_twenty_ninth_training,
-    slips_twenty_second_data,
-    slips_twenty_second_reports,
-    slips_twenty_second_training,
-    slips_twenty_seventh_data,
-    slips_twenty_seventh_reports,
-    slips_twenty_seventh_training,
-    slips_twenty_sixth_data,
-    slips_twenty_sixth_reports,
-    slips_twenty_sixth_training,
-    slips_twenty_third_data,
-    slips_twenty_third_reports,
-    slips_twenty_third_training,
 )
 from tests.doctor.controls_of_eighteenth import CONTROLS as CONTROLS_OF_EIGHTEENTH
 from tests.doctor.controls_of_eleventh import CONTROLS as CONTROLS_OF_ELEVENTH
@@ -90,19 +59,10 @@ from tests.doctor.controls_of_slips import CONTROLS as CONTROLS_OF_SIXTH
 from tests.doctor.controls_of_tenth import CONTROLS as CONTROLS_OF_TENTH
 from tests.doctor.controls_of_thirteenth import CONTROLS as CONTROLS_OF_THIRTEENTH
 from tests.doctor.controls_of_twelfth import CONTROLS as CONTROLS_OF_TWELFTH
-from tests.doctor.controls_of_twentieth import CONTROLS as CONTROLS_OF_TWENTIETH
-from tests.doctor.controls_of_twenty_eighth import CONTROLS as CONTROLS_OF_TWENTY_EIGHTH
-from tests.doctor.controls_of_twenty_fifth import CONTROLS as CONTROLS_OF_TWENTY_FIFTH
-from tests.doctor.controls_of_twenty_first import CONTROLS as CONTROLS_OF_TWENTY_FIRST
-from tests.doctor.controls_of_twenty_fourth import CONTROLS as CONTROLS_OF_TWENTY_FOURTH
-from tests.doctor.controls_of_twenty_ninth import CONTROLS as CONTROLS_OF_TWENTY_NINTH
-from tests.doctor.controls_of_twenty_second import CONTROLS as CONTROLS_OF_TWENTY_SECOND
-from tests.doctor.controls_of_twenty_seventh import CONTROLS as CONTROLS_OF_TWENTY_SEVENTH
-from tests.doctor.controls_of_twenty_sixth import CONTROLS as CONTROLS_OF_TWENTY_SIXTH
-from tests.doctor.controls_of_twenty_third import CONTROLS as CONTROLS_OF_TWENTY_THIRD
 from tests.doctor.games_files import GamesFile
 from tests.doctor.outside import Foreign
 from tests.doctor.scripts import Script
+from tests.doctor.sets_of_pipelines import CONTROLS_OF_PIPELINES
 from tests.doctor.slips import Slip, held_out
 from tests.doctor.slips_of_scripts import SCRIPTS
 
@@ -147,16 +107,7 @@ CONTROLS: dict[str, AnySlip] = {
     **CONTROLS_OF_SIXTEENTH,
     **CONTROLS_OF_SEVENTEENTH,
     **CONTROLS_OF_EIGHTEENTH,
-    **CONTROLS_OF_TWENTIETH,
-    **CONTROLS_OF_TWENTY_FIRST,
-    **CONTROLS_OF_TWENTY_SECOND,
-    **CONTROLS_OF_TWENTY_THIRD,
-    **CONTROLS_OF_TWENTY_FOURTH,
-    **CONTROLS_OF_TWENTY_FIFTH,
-    **CONTROLS_OF_TWENTY_SIXTH,
-    **CONTROLS_OF_TWENTY_SEVENTH,
-    **CONTROLS_OF_TWENTY_EIGHTH,
-    **CONTROLS_OF_TWENTY_NINTH,
+    **CONTROLS_OF_PIPELINES,
 }
 SIXTH_PUT_ASIDE = held_out(sorted(SIXTH), seed=61126)
 SEVENTH: dict[str, AnySlip] = {
@@ -238,63 +189,4 @@ EIGHTEENTH: dict[str, AnySlip] = {
     **slips_eighteenth_scripts.SCRIPTS,
     **slips_eighteenth_pipeline.SLIPS,
     **slips_eighteenth_pipeline.FILES,
-}
-# The twentieth was drawn from likely mistakes in the pipeline only, and put aside as a whole.
-TWENTIETH: dict[str, AnySlip] = {
-    **slips_twentieth_data.SLIPS,
-    **slips_twentieth_labels.SLIPS,
-    **slips_twentieth_training.SLIPS,
-    **slips_twentieth_reports.SLIPS,
-}
-# So was the twenty-first, by another author.
-TWENTY_FIRST: dict[str, AnySlip] = {
-    **slips_twenty_first_data.SLIPS,
-    **slips_twenty_first_training.SLIPS,
-    **slips_twenty_first_reports.SLIPS,
-}
-# And the twenty-second, by one more.
-TWENTY_SECOND: dict[str, AnySlip] = {
-    **slips_twenty_second_data.SLIPS,
-    **slips_twenty_second_training.SLIPS,
-    **slips_twenty_second_reports.SLIPS,
-}
-# The twenty-third, by another.
-TWENTY_THIRD: dict[str, AnySlip] = {
-    **slips_twenty_third_data.SLIPS,
-    **slips_twenty_third_training.SLIPS,
-    **slips_twenty_third_reports.SLIPS,
-}
-# The twenty-fourth, by one more.
-TWENTY_FOURTH: dict[str, AnySlip] = {
-    **slips_twenty_fourth_data.SLIPS,
-    **slips_twenty_fourth_training.SLIPS,
-    **slips_twenty_fourth_reports.SLIPS,
-}
-# And the twenty-fifth, by another.
-TWENTY_FIFTH: dict[str, AnySlip] = {
-    **slips_twenty_fifth_data.SLIPS,
-    **slips_twenty_fifth_training.SLIPS,
-    **slips_twenty_fifth_reports.SLIPS,
-}
-# The twenty-sixth, by one more.
-TWENTY_SIXTH: dict[str, AnySlip] = {
-    **slips_twenty_sixth_data.SLIPS,
-    **slips_twenty_sixth_training.SLIPS,
-    **slips_twenty_sixth_reports.SLIPS,
-}
-TWENTY_SEVENTH: dict[str, AnySlip] = {
-    **slips_twenty_seventh_data.SLIPS,
-    **slips_twenty_seventh_training.SLIPS,
-    **slips_twenty_seventh_reports.SLIPS,
-}
-# And the twenty-eighth, by the next author.
-TWENTY_EIGHTH: dict[str, AnySlip] = {
-    **slips_twenty_eighth_data.SLIPS,
-    **slips_twenty_eighth_training.SLIPS,
-    **slips_twenty_eighth_reports.SLIPS,
-}
-TWENTY_NINTH: dict[str, AnySlip] = {
-    **slips_twenty_ninth_data.SLIPS,
-    **slips_twenty_ninth_training.SLIPS,
-    **slips_twenty_ninth_reports.SLIPS,
 }

@@ -1,12 +1,11 @@
-"""Slips of the twenty-eighth and twenty-ninth set that are named since they were looked at."""
+"""Slips of the twenty-eighth set and the following two that are named since they were looked at."""
 
 from __future__ import annotations
 
 import pytest
 
 from hexsearch.data.archive import GameArchive
-from tests.doctor.sets_of_slips import TWENTY_EIGHTH, TWENTY_NINTH
-from tests.doctor.slips import Slip
+from tests.doctor.sets_of_pipelines import PIPELINES
 from tests.doctor.test_yardstick import findings_on
 
 NAMED = {
@@ -24,15 +23,35 @@ NAMED = {
     "resigned games of Blue dropped": "those that Blue won are missing",
     "hash of the opening alone": "does not cover the whole game",
     "kernels from one seed": "layers of one shape begin with the same weights",
+    "one symmetry for a whole batch": "symmetry (half turn) is drawn for all positions",
+    "history counted from the end of the game": "counted from the end of the game",
+    "reflected finals keep their label": "exactly on finished boards, and where colours are",
+    "positions weighted by the length of their game": "length of the game alone: proportional",
+    "positions among set-up stones": "stones that were set up before the first move",
+    "schedule in ten stairs": "a staircase: the schedule is stepped 10 times",
+    "decay not scaled by the rate": "weights are multiplied by 0.99 in each step",
+    "policy logit in the value head's input": "the value head reads what the policy head gives",
+    "output layer begins ten times too large": "weights of the value head are far too large",
+    "ties count as right": "counts answers of 50% as right, after rounding to two digits",
+    "dead if zero anywhere": "the share of units that are 0 anywhere as dead units",
 }
-_FAST = ("policy taught any later move", "Muon on the heads too", "kernels from one seed")
+_SETS = ("twenty_eighth", "twenty_ninth", "thirtieth")
+_FAST = (
+    "policy taught any later move",
+    "Muon on the heads too",
+    "kernels from one seed",
+    "one symmetry for a whole batch",
+    "positions among set-up stones",
+    "schedule in ten stairs",
+    "policy logit in the value head's input",
+    "ties count as right",
+)
 
 
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[] if n in _FAST else [pytest.mark.slow]) for n in NAMED]
 )
 def test_it_is_the_first_finding(name: str, archive: GameArchive) -> None:
-    slip = {**TWENTY_EIGHTH, **TWENTY_NINTH}[name]
-    assert isinstance(slip, Slip)
+    (slip,) = [PIPELINES[n][name] for n in _SETS if name in PIPELINES[n]]
     found = findings_on(slip, archive)
     assert found and NAMED[name] in found[0].cause, found

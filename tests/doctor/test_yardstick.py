@@ -24,6 +24,7 @@ from tests.doctor.conftest import SIZE, alarms, every_tenth, pipeline, tiny
 from tests.doctor.games_files import GamesFile, findings_on_file, imported
 from tests.doctor.outside import Foreign
 from tests.doctor.scripts import Script, trained_by
+from tests.doctor.sets_of_pipelines import PIPELINES
 from tests.doctor.sets_of_slips import (
     EIGHTEENTH,
     EIGHTH,
@@ -48,16 +49,6 @@ from tests.doctor.sets_of_slips import (
     THIRD,
     THIRTEENTH,
     TWELFTH,
-    TWENTIETH,
-    TWENTY_EIGHTH,
-    TWENTY_FIFTH,
-    TWENTY_FIRST,
-    TWENTY_FOURTH,
-    TWENTY_NINTH,
-    TWENTY_SECOND,
-    TWENTY_SEVENTH,
-    TWENTY_SIXTH,
-    TWENTY_THIRD,
     AnySlip,
 )
 from tests.doctor.slips import Slip, in_value_loss, nothing
@@ -274,16 +265,10 @@ SETS: dict[str, tuple[dict[str, AnySlip], float, float]] = {
     "sixteenth, all put aside": (SIXTEENTH, 0.0, 0.0),
     "seventeenth, all put aside": (SEVENTEENTH, 0.0, 0.0),
     "eighteenth, all put aside": (EIGHTEENTH, 0.0, 0.0),
-    "twentieth, all put aside": (TWENTIETH, 0.0, 0.0),
-    "twenty-first, all put aside": (TWENTY_FIRST, 0.0, 0.0),
-    "twenty-second, all put aside": (TWENTY_SECOND, 0.0, 0.0),
-    "twenty-third, all put aside": (TWENTY_THIRD, 0.0, 0.0),
-    "twenty-fourth, all put aside": (TWENTY_FOURTH, 0.0, 0.0),
-    "twenty-fifth, all put aside": (TWENTY_FIFTH, 0.0, 0.0),
-    "twenty-sixth, all put aside": (TWENTY_SIXTH, 0.0, 0.0),
-    "twenty-seventh, all put aside": (TWENTY_SEVENTH, 0.0, 0.0),
-    "twenty-eighth, all put aside": (TWENTY_EIGHTH, 0.0, 0.0),
-    "twenty-ninth, all put aside": (TWENTY_NINTH, 0.0, 0.0),
+    **{
+        f"{number.replace('_', '-')}, all put aside": ({**slips}, 0.0, 0.0)
+        for number, slips in PIPELINES.items()
+    },
 }
 
 

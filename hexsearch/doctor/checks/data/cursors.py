@@ -115,12 +115,13 @@ def piece_findings(trial: WatchedTrial) -> Iterator[Finding]:
         if other_columns(alone, stream.batch(before + size, size)):
             return  # they differ from call to call
         if same_positions(ahead, alone) and (names := other_columns(ahead, alone)):
-            yield _other_piece(names, ahead, stream.batch(before, size), before + size, begin > 0)
+            first = stream.batch(before, size)
+            yield _other_piece(names, ahead, alone, first, before + size, begin > 0)
             return
 
 
 def _other_piece(
-    names: list[str], ahead: Batch, first: Batch, cursor: int, is_border: bool
+    names: list[str], ahead: Batch, alone: Batch, first: Batch, cursor: int, is_border: bool
 ) -> Finding:
     """Columns of a batch that was cut from a larger one are not its own."""
     kept = set(names) - set(other_columns(ahead, first))
@@ -132,6 +133,12 @@ def _other_piece(
         )
     elif not kept:
         whose = "other ones"
+        if _are_images(ahead, alone):
+            whose = (
+                "shown under other symmetries: the random symmetry (half turn) is drawn for all "
+                "positions that are built together, once or by their places, and not for each "
+                "position by its own number"
+            )
     return Finding.error(
         "stream",
         f"of the batch from position {cursor:,} on {', '.join(names)} differ between the one "
@@ -142,6 +149,19 @@ def _other_piece(
         "cut all columns of a batch alike, and build nothing ahead across the border of a phase",
         root="stream",
     )
+
+
+def _are_images(one: Batch, other: Batch) -> bool:
+    """Whether the planes of two batches show the same boards under symmetries."""
+    planes, wanted = (each.planes.float() for each in (one, other))
+    swapped = [1, 0, *range(2, planes.shape[1])]
+    views = [planes, planes.transpose(2, 3)[:, swapped]]
+    fits = [
+        (view[:, :2] == wanted[:, :2]).flatten(1).all(dim=1)
+        for each in views
+        for view in (each, each.flip(2, 3))
+    ]
+    return bool(torch.stack(fits).any(dim=0).all())
 
 
 def other_columns(one: Batch, other: Batch) -> list[str]:

@@ -62,7 +62,7 @@ def rule_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
                 root="rule",
             )
             return
-    for phase in phases:
+    for phase in phases_of(stream.curriculum, needed(pipeline.data)):
         yield from (outside := list(_outside(pipeline, phase)))
         if outside:
             return
@@ -84,6 +84,7 @@ def _outside(pipeline: ExaminedPipeline, phase: Phase) -> Iterator[Finding]:
         return
     off = min(over, key=lambda each: int(np.abs(each[~inside]).max()))[~inside]
     several = len(np.unique(off)) > 1
+    is_set_up = ply < archive.setups[game].astype(np.int64)
     yield Finding.error(
         "batches",
         f"{(~inside).mean():.1%} of {len(ply):,} training positions from position {phase.start:,} "
@@ -91,7 +92,10 @@ def _outside(pipeline: ExaminedPipeline, phase: Phase) -> Iterator[Finding]:
         f"{np.abs(off).max()} plies beyond",
         "positions are drawn that the curriculum leaves out: "
         + (
-            f"plies {'beyond the end' if off[0] > 0 else 'before the beginning'} of the range"
+            "those among the stones that were set up before the first move, which never occurred "
+            "in a game"
+            if is_set_up[~inside].all()
+            else f"plies {'beyond the end' if off[0] > 0 else 'before the beginning'} of the range"
             if several
             else f"the range ends {off[0]} ply too late (a bound that is off by one)"
             if off[0] > 0

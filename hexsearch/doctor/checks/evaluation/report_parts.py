@@ -130,20 +130,85 @@ def _activations(trial: WatchedTrial, report: TrialReport, planes: Tensor) -> It
     spectrum = torch.linalg.svdvals(pooled - pooled.mean(dim=0)).square()
     shares = spectrum / spectrum.sum().clamp(min=1e-30)
     rank = float(torch.exp(-(shares * shares.clamp(min=1e-30).log()).sum()))
-    for name, found, right in (
-        ("dead units", told.dead, dead),
-        ("spread", told.spread, spread),
-        ("effective rank", told.effective_rank or rank, rank),
+    for name, found, right, others in (
+        ("dead units", told.dead, dead, _other_deaths(units)),
+        ("spread", told.spread, spread, _other_spreads(features, units)),
+        ("effective rank", told.effective_rank or rank, rank, _other_ranks(shares, pooled)),
     ):
-        if abs(found - right) <= _CLOSE * max(abs(right), 1e-3) + 1e-4:
+        if _are_close(found, right):
             continue
+        what = next((words for words, each in others.items() if _are_close(found, each)), "")
         yield _finding(
             f"a report gives {found:.4g} for the {name} of the trunk's features on the first "
             f"validation positions; recomputed, channel by channel, it is {right:.4g}",
-            f"the monitor of activations reports another number as {name} (over another axis, or "
-            "of other values), so dead or collapsing features are judged by wrong figures",
+            "the monitor of activations reports "
+            + (f"{what} as" if what else "another number as")
+            + f" {name}"
+            + ("" if what else " (over another axis, or of other values)")
+            + ", so dead or collapsing features are judged by wrong figures",
         )
         return
+
+
+def _are_close(found: float, right: float) -> bool:
+    return abs(found - right) <= _CLOSE * max(abs(right), 1e-3) + 1e-4
+
+
+def _other_deaths(units: Tensor) -> dict[str, float]:
+    """Shares that may be reported as that of the dead units [C, values], by what they are."""
+    zero = units == 0
+    return {
+        "the share of units that are 0 anywhere": float(zero.any(dim=1).float().mean()),
+        "the share of values that are 0": float(zero.float().mean()),
+        "the share of units that are 0 in most places": float(
+            (zero.float().mean(dim=1) > 0.5).float().mean()
+        ),
+        "the share of units that are not dead": 1.0
+        - float((units.amax(dim=1) == units.amin(dim=1)).float().mean()),
+        "the share of units whose mean is 0 or below": float(
+            (units.mean(dim=1) <= 0).float().mean()
+        ),
+    }
+
+
+def _other_spreads(features: Tensor, units: Tensor) -> dict[str, float]:
+    """Numbers that may be reported as the spread of features [B, C, N, N], by what they are."""
+    return {
+        "the spread of all values together": float(features.std(correction=0)),
+        "the mean variance of the units": float(units.var(dim=1, correction=0).mean()),
+        "the spread over the positions at each cell": float(
+            features.std(dim=0, correction=0).mean()
+        ),
+        "the spread over the cells of each position": float(
+            features.flatten(2).std(dim=2, correction=0).mean()
+        ),
+        "the spread of the units' means": float(units.mean(dim=1).std(correction=0)),
+    }
+
+
+def _other_ranks(shares: Tensor, pooled: Tensor) -> dict[str, float]:
+    """Numbers that may be reported as the effective rank, by what they are.
+
+    Args:
+        shares: of the spectrum of the covariance.
+        pooled: [B, C] features.
+    """
+    entropy = float(-(shares * shares.clamp(min=1e-30).log()).sum())
+    roots = shares.sqrt() / shares.sqrt().sum().clamp(min=1e-30)
+    raw = torch.linalg.svdvals(pooled).square()
+    raw = raw / raw.sum().clamp(min=1e-30)
+
+    def rank_of(spectrum: Tensor) -> float:
+        return float(torch.exp(-(spectrum * spectrum.clamp(min=1e-30).log()).sum()))
+
+    return {
+        "the entropy of the spectrum, without its exponential": entropy,
+        "the rank by singular values, and not by their squares": rank_of(roots),
+        "the rank of features whose mean is not taken out": rank_of(raw),
+        "the participation ratio (1 by the sum of squares)": 1.0
+        / max(float(shares.square().sum()), 1e-30),
+        "the number of singular values that are not 0": float((shares > 1e-12).sum()),
+    }
 
 
 def _finding(evidence: str, cause: str) -> Finding:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from hexsearch.analysis.predictor import in_eval_mode
 from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.recorded import WatchedStep
@@ -15,6 +16,7 @@ from hexsearch.doctor.watching import WatchedTrial
 
 _NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 _OUTWEIGHS = 50.0  # ratio of the weights of the losses that is reported
+_CHANGE, _READS, _ROWS = 1.5, 1e-4, 32  # factor on a head's weights; change of the other's output
 _CONFLICT = -0.5  # a lower cosine of the heads' gradients on the trunk is reported
 
 
@@ -37,7 +39,46 @@ def check_flow(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if not bool(reach[loss_name][part].abs().sum() > 0):
             yield _unreached(trial, step, loss_name, part, len(differentiated))
             return
-    yield from list(_outweighed(trial, step)) or _conflict(trial, step)
+    found = list(_across(trial, step)) or list(_outweighed(trial, step))
+    yield from found or _conflict(trial, step)
+
+
+def _across(trial: WatchedTrial, step: WatchedStep) -> Iterator[Finding]:
+    """Report a head that reads the other head's output: each should read the trunk alone."""
+    if trial.config.network is not None:
+        return  # a network of the user's own may be built so
+    network, planes = trial.network, trial.execution.show(step.batch.planes[:_ROWS])
+    parts, names = network.parts(), ("value", "policy")
+    for name, other in (names, names[::-1]):
+        kept = {n: p.detach().clone() for n, p in parts[f"{other}_head"].named_parameters()}
+        with torch.no_grad(), in_eval_mode(network.modules()):
+            before = network(planes)
+            try:
+                for parameter in parts[f"{other}_head"].parameters():
+                    parameter.mul_(_CHANGE)
+                after = network(planes)
+            finally:
+                for n, parameter in parts[f"{other}_head"].named_parameters():
+                    parameter.copy_(kept[n])
+        output = {"value": "value_raw", "policy": "policy_logits"}[name]
+        gap = float((getattr(after, output) - getattr(before, output)).abs().max())
+        if not gap > _READS:
+            continue
+        gradients = step.value_gradient if name == "value" else step.policy_gradient
+        taught = f"{other}_head" in gradients and bool(gradients[f"{other}_head"].any())
+        yield Finding.error(
+            "gradient flow",
+            f"with the weights of the {other} head multiplied by {_CHANGE:g} the {name} output "
+            f"changes by up to {gap:.2g}"
+            + (f"; the gradient of the {name} loss reaches the {other} head" if taught else ""),
+            f"the {name} head reads what the {other} head gives (its logits or features are added "
+            "or appended to its input)"
+            + (f", so the {name} loss trains the {other} head, too" if taught else "")
+            + f": the {name} depends on the {other}",
+            "give each head the features of the trunk alone",
+            root="across heads",
+        )
+        return
 
 
 def _unreached(

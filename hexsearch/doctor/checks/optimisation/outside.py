@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -18,7 +19,21 @@ _EXPLAINS = 0.98  # share of the variance of a change that a sum must explain
 
 
 def outside_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterator[Finding]:
-    """Weights must not change between the end of a step and the beginning of the next."""
+    """Weights must not change but by the optimiser, in a step and between two of them."""
+    for number, (last, step) in enumerate(pairwise(stepped), start=2):
+        changed = [p for p, old in last.late.items() if not torch.equal(old, step.before[p])]
+        if changed:
+            parts = {part: (last.late[part], step.before[part]) for part in changed}
+            gap = max(float((new - old).norm() / old.norm()) for old, new in parts.values())
+            yield Finding.error(
+                "steps",
+                f"in step {number} the weights of {', '.join(map(in_words, changed))} change by "
+                f"{gap:.2%} before the formula of the optimiser begins",
+                _by_hand(*(torch.cat(each) for each in zip(*parts.values(), strict=True))),
+                "let only the optimiser change weights, and let it decay them: look for mul_(), "
+                "copy_() and a step() of your own",
+            )
+            return
     for number, step in enumerate(stepped):
         changed = [
             part
@@ -43,6 +58,22 @@ def outside_findings(trial: WatchedTrial, stepped: list[WatchedStep]) -> Iterato
             "in-place operations on parameters",
         )
         return
+
+
+def _by_hand(old: Tensor, new: Tensor) -> str:
+    """In words, what is done to weights before the optimiser's formula."""
+    changed = (old != new) & (old.abs() > 1e-6)
+    factor = float((new[changed] / old[changed]).median()) if changed.any() else 1.0
+    if factor != 1.0 and torch.allclose(new[changed], factor * old[changed], rtol=1e-4):
+        return (
+            f"weights are multiplied by {factor:.4g} in each step, beside the optimiser's formula: "
+            "a weight decay by hand that is not multiplied by the learning rate, so it is far "
+            "stronger than the configured one"
+            if factor < 1
+            else f"weights are multiplied by {factor:.4g} in each step, beside the optimiser's "
+            "formula: they grow"
+        )
+    return "something else than the optimiser's formula changes the weights in each step"
 
 
 def _written_back(trial: WatchedTrial, steps: list[WatchedStep]) -> str:

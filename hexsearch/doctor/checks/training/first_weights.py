@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.findings import Finding, in_words
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.recorded import by_tensor
 from hexsearch.doctor.watching import WatchedTrial
 
 _MANY = 400  # weights of a layer whose deviation is known to a few percent
 _EQUAL, _FAR = 0.12, 3.5  # relative difference of equal deviations; factor that is not usual
+_SOME, _LOUD, _SURE = 16, 3.0, 0.1  # weights of a head's layer; factor; distance from 50%
 _LAYERS = 2  # layers of a part that must be alike
 
 
@@ -50,7 +51,7 @@ def check_first_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     if trial.config.start_from is not None or trial.config.network is not None:
         return
     drawn = first_weights(trial, "trunk")
-    yield from _alike(drawn)
+    yield from list(_alike(drawn)) or _large_heads(trial)
     odd: dict[str, tuple[float, float, float]] = {}
     seen = 0
     for name, weights in drawn.items():
@@ -86,6 +87,41 @@ def check_first_weights(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         "draw weights with a standard deviation of sqrt(2 / fan), as kaiming_normal_ does",
         root="range",
     )
+
+
+def _large_heads(trial: WatchedTrial) -> Iterator[Finding]:
+    """Report layers of a head whose first weights are far larger than those of usual ones."""
+    for head in ("value_head", "policy_head"):
+        for name, weights in first_weights(trial, head).items():
+            if weights.ndim < 2 or weights.numel() < _SOME:
+                continue
+            wanted = (2 / weights[0].numel()) ** 0.5
+            deviation = float(weights.float().square().mean().sqrt())
+            if deviation < _LOUD * wanted:
+                continue
+            answers = trial.readout.win_prob(trial.steps[0].raw) if trial.steps else weights[:0]
+            apart = float((answers - 0.5).abs().mean()) if len(answers) else 0.0
+            is_sure = head == "value_head" and apart > _SURE
+            yield Finding(
+                "initial weights",
+                "error" if is_sure else "warning",
+                f"the first weights of layer {name} of the {in_words(head)} have a standard "
+                f"deviation of {deviation:.2g}; by the number of their inputs it should be "
+                f"{wanted:.2g} or less"
+                + (f"; the first answers are {apart:.2f} away from 50% on average" * is_sure),
+                f"the initial weights of the {in_words(head)} are far too large (a gain that is "
+                "multiplied and not divided, or drawn with a deviation of 1)"
+                + (
+                    ": training begins with answers that are sure of a winner, and must unlearn "
+                    "them first"
+                    if is_sure
+                    else ": training begins with outputs that are far too large"
+                ),
+                "draw weights with a standard deviation of sqrt(1 / fan) or less, and make those "
+                "of the output layer small, so that the first answers are near 50%",
+                root="range",
+            )
+            return
 
 
 def first_weights(trial: WatchedTrial, part: str) -> dict[str, Tensor]:

@@ -97,7 +97,26 @@ def history_cause(shown: Planes, ages: Planes, images: Flags, truth: Truth) -> s
             fits |= equal.all(axis=(1, 2)) & (images[:, symmetry] | everywhere)
         if telling.any() and fits[telling].mean() > _NEARLY_ALL:
             return cause
+    if _is_by_length(shown, ages, images, truth):
+        return (
+            "ages in the history plane are counted from the end of the game and not from the "
+            "position: the last stone does not have 1, and the plane tells how long the game will "
+            "last (a leak)"
+        )
     return _other_base(shown, ages, images) or UNKNOWN
+
+
+def _is_by_length(shown: Planes, ages: Planes, images: Flags, truth: Truth) -> bool:
+    """Whether a stone has as much as it will have at the end of its game."""
+    left = (truth.archive.lengths[truth.game].astype(np.int64) - truth.ply)[:, None, None]
+    fits = np.zeros(len(shown), dtype=bool)
+    for symmetry in range(4):
+        age = under(ages, symmetry)
+        late = np.where(age >= 0, RECENCY ** (age + left), 0.0)
+        equal = (np.abs(shown - late) < _CLOSE) | (shown == 0)
+        fits |= equal.all(axis=(1, 2)) & images[:, symmetry]
+    telling = (np.count_nonzero(shown, axis=(1, 2)) >= 1) & (left[:, 0, 0] > 1)
+    return bool(telling.any() and fits[telling].mean() > _NEARLY_ALL)
 
 
 def _candidates(ages: Planes) -> Iterator[tuple[str, Planes, bool]]:

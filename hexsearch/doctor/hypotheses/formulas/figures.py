@@ -58,12 +58,28 @@ def figures(answers: Answers) -> Figures:
         "calibration_error": float(np.abs(np.bincount(_bin(p), p - won)).sum() / len(p)),
         **_slopes(p, won),
         **_others(p, won, errors - errors.mean(), games),
+        **_other_ties(p, won == 1),
         "confident_accuracy_divided_by_all_positions": float(
             (((p > 0.5) == (won == 1)) & sure).mean()
         ),
     }
     if 0 < p.std() < _TINY:  # what rounding leaves of a correlation tells nothing
         del found["correlation"]
+    return found
+
+
+def _other_ties(p: Floats, won: NDArray[np.bool_]) -> Figures:
+    """Accuracies that treat answers of 50%, or answers rounded to 50%, in another way."""
+    found = {}
+    for words, shown in (
+        ("", p),
+        (",_after_rounding_to_two_digits", p.round(2)),
+        (",_after_rounding_to_one_digit", p.round(1)),
+    ):
+        right, tied = (shown > 0.5) == won, shown == 0.5
+        for tie, value in (("right", 1.0), ("wrong", 0.0), ("half_right", 0.5)):
+            name = f"accuracy_that_counts_answers_of_50%_as_{tie}{words}"
+            found[name] = float(np.where(tied, value, right).mean())
     return found
 
 

@@ -25,11 +25,11 @@ _CLEAR = 6.0  # standard errors that make a trend clear
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition in words, whether each sample meets it, and how many columns it reads."""
+    """A condition in words, whether each sample meets it, and whether it is a column of flags."""
 
     words: str
     holds: Flags
-    size: int
+    is_flag: bool
 
 
 def conditions(wrong: Flags, columns: Columns) -> Iterator[Condition]:
@@ -41,7 +41,7 @@ def conditions(wrong: Flags, columns: Columns) -> Iterator[Condition]:
             choices = list(_of_number(name, column, wrong))
         for words, holds in choices:
             if _FEW <= holds.sum() <= len(holds) - _FEW:
-                yield Condition(words, holds, 1)
+                yield Condition(words, holds, column.dtype == np.bool_)
 
 
 def _of_number(name: str, column: NDArray[Any], wrong: Flags) -> Iterator[tuple[str, Flags]]:
@@ -76,7 +76,8 @@ def region(wrong: Flags, columns: Columns) -> str:
     for each in ranked:
         if _fits(wrong, each.holds):
             return f"exactly {each.words}"
-    for one, other in combinations(ranked[:_KEPT], 2):
+    flags = [each for each in ranked[_KEPT:] if each.is_flag]
+    for one, other in combinations([*ranked[:_KEPT], *flags], 2):
         both = one.holds & other.holds
         if _FEW <= both.sum() and _fits(wrong, both):
             return f"exactly {one.words}, and {other.words}"

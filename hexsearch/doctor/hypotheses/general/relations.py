@@ -54,7 +54,8 @@ def relation(
     keys = {name: column for name, column in columns.items() if column.ndim == 1}
     same = determined(found, right, keys)
     if same:
-        return f"it depends on {same} alone"
+        form = _form(found, keys.get(same.removeprefix("the ")))
+        return f"it depends on {same} alone{form}"
     terms = {"the right one": right, "1": np.ones(len(right)), **_as_terms(columns)}
     fit = short_sum(found, terms)
     if fit.left < _EXACT and fit.terms:
@@ -108,10 +109,31 @@ def determined(found: Numbers, right: Numbers, keys: Mapping[str, Numbers]) -> s
         if several.sum() < max(_FEW, len(found) // 4) or len(count) < 2:
             continue
         agrees = _usual(found, group)[several]
-        if agrees.mean() < _DETERMINES or _usual(right, group)[several].mean() > _OTHERWISE:
+        # Right numbers that are all alike depend on nothing.
+        also_right = np.ptp(right) > _CLOSE and _usual(right, group)[several].mean() > _OTHERWISE
+        if agrees.mean() < _DETERMINES or also_right:
             continue
         sizes[name] = len(count)
     return f"the {min(sizes, key=lambda name: sizes[name])}" if sizes else ""
+
+
+def _form(found: Numbers, key: Numbers | None) -> str:
+    """In words, how numbers depend on a column: its multiples, or falling or rising with it."""
+    if key is None or key.dtype == np.bool_ or (key <= 0).any():
+        return ""
+    for words, power in (
+        (": proportional to it", 1.0),
+        (": proportional to 1 / it", -1.0),
+        (": proportional to its root", 0.5),
+        (": proportional to 1 / its root", -0.5),
+    ):
+        ratio = found / key.astype(np.float64) ** power
+        if np.ptp(ratio) < _CLOSE * abs(float(ratio.mean())):
+            return words
+    steps = np.diff(found[np.argsort(key, kind="stable")])
+    if (steps >= -1e-9).all() or (steps <= 1e-9).all():
+        return f", and {'rises' if steps.sum() > 0 else 'falls'} with it"
+    return ""
 
 
 def _usual(numbers: Numbers, group: Ints) -> Flags:

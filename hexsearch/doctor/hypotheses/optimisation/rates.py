@@ -13,6 +13,7 @@ from hexsearch.doctor.hypotheses.table import Hypothesis
 
 _SHARE = "compute the rate from the share of the budget that has been used"
 _CLOSE = 0.005  # largest difference, as a share of the highest rate
+_MOST_STAIRS = 100  # stretches of a training with one rate each
 _SCHEDULES = ("one_cycle", "cosine", "constant")
 
 
@@ -77,6 +78,8 @@ def explain_rates(
             "and does not depend on the budget"
         )
         return Hypothesis("geometric", cause, _SHARE)
+    if stairs := _stairs(config, rates, progress):
+        return Hypothesis("stairs", stairs, "set the rate anew before each step")
     highest = int(np.argmax(rates))
     lowest = highest + int(np.argmin(rates[highest:]))
     low, risen = rates[lowest], max(rates[lowest:])
@@ -88,6 +91,25 @@ def explain_rates(
         return Hypothesis("period", cause, _SHARE)
     cause = "the learning rate does not follow the share of the budget that has been used"
     return Hypothesis("unknown", cause, _SHARE)
+
+
+def _stairs(config: OptimiserConfig, rates: Sequence[float], progress: Sequence[float]) -> str:
+    """In words, that the schedule is asked at a few points of the budget only; else empty."""
+    for parts in range(2, _MOST_STAIRS + 1):
+        for words, place in (("beginning", math.floor), ("middle", _middle), ("end", math.ceil)):
+            made = [wanted_rate(config, place(at * parts + 1e-9) / parts) for at in progress]
+            apart = max(abs(a - b) for a, b in zip(rates, made, strict=True))
+            if apart < _CLOSE * max(*rates, 1e-12):
+                return (
+                    f"the learning rate is a staircase: the schedule is stepped {parts} times in a "
+                    f"training (once an epoch or a report) and not at each step, and has the rate "
+                    f"of the {words} of each stretch all along it"
+                )
+    return ""
+
+
+def _middle(place: float) -> float:
+    return math.floor(place) + 0.5
 
 
 def _candidates(
