@@ -163,14 +163,17 @@ def test_a_wrong_policy_loss_of_an_evaluation_is_named(
     reported: Any, words: str, truth: Truth
 ) -> None:
     logits = _logits(truth)
-    found = list(policy_findings(logits, truth, reported(logits, truth)))
+    found = list(policy_findings(logits, truth, reported(logits, truth), np.arange(len(logits))))
     assert len(found) == 1
     assert any(word in found[0].cause for word in words.split("|")), found[0].cause
 
 
 def test_a_right_policy_loss_of_an_evaluation_is_not_reported(truth: Truth) -> None:
     logits = _logits(truth)
-    assert list(policy_findings(logits, truth, _loss(logits, truth.next_cell))) == []
+    assert (
+        list(policy_findings(logits, truth, _loss(logits, truth.next_cell), np.arange(len(logits))))
+        == []
+    )
 
 
 def test_a_wrapped_head_keeps_its_cells() -> None:

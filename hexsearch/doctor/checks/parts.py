@@ -11,6 +11,7 @@ from scipy.stats import mannwhitneyu
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.split import SplitName
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.table import Flags
 from hexsearch.game.board import RED
 
 _SURE = 1e-9  # chance of a difference between parts that are drawn by hash
@@ -65,6 +66,35 @@ def unlike_parts(
                 root="split",
             )
             return
+
+
+def kind_of_lost(
+    archive: GameArchive, lost: Flags, parts: Mapping[SplitName, NDArray[np.int64]]
+) -> str:
+    """In words, the kind of games that are in no part, and the part that lacks it; else empty.
+
+    Args:
+        lost: [G] whether each game is in no part.
+    """
+    median = float(np.median(archive.lengths))
+    kinds = {
+        "unfinished (resigned) games": archive.finished == 0,
+        "finished games": archive.finished == 1,
+        "games that Red won": archive.winners == RED,
+        "games that Blue won": archive.winners != RED,
+        "long games": archive.lengths > median,
+        "short games": archive.lengths <= median,
+    }
+    for words, kind in kinds.items():
+        if not kind[lost].all() or kind.mean() > _ONE or lost.sum() < _FEW // 3:
+            continue
+        without = [name for name, games in parts.items() if len(games) and not kind[games].any()]
+        if without:
+            return (
+                f"({words}, which {' and '.join(without)} leaves out by a filter, although "
+                "training has them: its figures are those of other games than training sees)"
+            )
+    return ""
 
 
 def one_sided_ends(archive: GameArchive) -> Iterator[Finding]:

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.dataset import Dataset
 from hexsearch.data.split import SplitName
-from hexsearch.doctor.checks.parts import coarse_hashes, unlike_parts
+from hexsearch.doctor.checks.parts import coarse_hashes, kind_of_lost, unlike_parts
 from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.game_forms import last_boards
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _PARTS: tuple[SplitName, ...] = ("train", "validation", "test")
+_BOUNDS = "(bounds of two parts do not meet, or a part is cut off afterwards)"
 _SURE = 5.0  # errors of a drawn share that are not chance
 _ENDS, _LONG, _SAME_ENDS = 20_000, 8, 0.1  # games looked at, their least length, accepted share
 
@@ -112,14 +113,15 @@ def _in_no_part(dataset: Dataset, sizes: bool) -> Iterator[Finding]:
     """Report games that belong to no part and, if asked, parts of other sizes than data.split."""
     shares, hashes = dataset.config.split, dataset.archive.hashes
     games = {name: dataset.games(name) for name in _PARTS}
-    missing = len(hashes) - len(np.unique(np.concatenate(list(games.values()))))
+    lost = ~np.isin(np.arange(len(hashes)), np.concatenate(list(games.values())))
+    missing = int(lost.sum())
     if missing > 0:
         yield Finding.error(
             "split",
             f"{missing:,} of {len(hashes):,} games are in none of the parts "
             f"({', '.join(f'{name} {len(each):,}' for name, each in games.items())})",
             "the split loses games: they are neither trained on nor validated on nor kept for the "
-            "test (bounds of two parts do not meet, or a part is cut off afterwards)",
+            f"test {kind_of_lost(dataset.archive, lost, games) or _BOUNDS}",
             "let each game be in exactly one part, and the parts hold all games",
         )
         return

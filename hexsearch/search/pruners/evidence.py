@@ -21,7 +21,10 @@
 6. The promise of a trial is its expected improvement on the best final value, per training that
    it still costs. A trial also continues if no paused trial and no new one has a higher promise.
 7. A free worker takes a trial of rule 1, or else the paused or new trial with the highest
-   promise. A trial that cannot end within the budget is passed over if another one can.
+   promise. A trial that cannot end within the budget is passed over if another one can. Until the
+   first trial has ended, no more than 20 begin while ranks from max_t / k^2 on hardly agree with
+   those at the next rung (a correlation below 0.7): the best paused one at the highest rung goes
+   on, since only an end can tell.
 8. When all trials were started, paused ones continue while one of them improves on the best with
    a probability of at least 5%, or while a stated budget lasts.
 
@@ -46,6 +49,9 @@ _CHANCE = 0.05
 # One trial of so many is not paused before the last rung, until a trial has ended. Many workers can
 # spare more of them.
 _EVERY, _EVERY_OF_MANY, _MANY = 5, 3, 8
+# Trials that begin before one has ended, and a correlation of ranks that lets more begin.
+_ENOUGH, _AGREE = 20, 0.7
+_PAIRS, _KNOWN = 4, 4  # values that a correlation needs, and degrees of freedom of all of them
 _SURE = 1.0  # standard errors by which ranks agree at an open rung
 _NARROW = 2.0  # standard errors between the quartiles of a rung
 _ALONE = "too few trials have reached this rung for a comparison"
@@ -86,7 +92,8 @@ class EvidencePruner(Pruner):
             return by_rank
         if self._forecast.is_ready:
             return self._by_promise(decision, number, left)
-        goes_on = not self._has_fresh(left) and self._is_furthest(rung, place)
+        has_fresh = self._has_fresh(left) and not self._needs_an_end
+        goes_on = not has_fresh and self._is_furthest(rung, place)
         return replace(by_rank, action="continue") if goes_on else by_rank
 
     def choose_paused(self, may_propose: bool, left: float) -> int | None:
@@ -94,7 +101,8 @@ class EvidencePruner(Pruner):
         forecast = self._forecast
         if not forecast.paused.levels:
             return None
-        fresh = may_propose and left >= 1.0  # otherwise a new trial cannot end
+        # Otherwise a new trial cannot end, or an end is needed first.
+        fresh = may_propose and left >= 1.0 and not self._needs_an_end
         due = self._due(left)
         if due is not None:
             return due
@@ -119,7 +127,8 @@ class EvidencePruner(Pruner):
                 self._ranked(event.rung).add((ahead(number), number), waits, weight)
                 if level:
                     before = self._ranked(self.rungs[level - 1])
-                    before.learn(number, ahead(number, level - 1), ahead(number))
+                    if before.may_close or not self._forecast.is_ready:
+                        before.learn(number, ahead(number, level - 1), ahead(number))
         elif isinstance(event, Promoted | Discarded):
             number = self._forecast.number_of(event.trial)
             if number is not None:
@@ -146,6 +155,18 @@ class EvidencePruner(Pruner):
     @property
     def _every(self) -> int:
         return _EVERY_OF_MANY if self._are_many else _EVERY
+
+    @property
+    def _needs_an_end(self) -> bool:
+        """Whether rule 7 lets no new trial begin before one has ended."""
+        begun = len(self._forecast.entries)
+        if self._forecast.is_ready or self._are_many or begun < _ENOUGH:
+            return False
+        least = self.max_positions / self.config.reduction_factor**2
+        known = [self._ranked(rung).correlation() for rung in self.rungs if rung >= least]
+        pairs = [(rho, count - 1) for rho, count in known if count >= _PAIRS]
+        freedom = sum(weight for _, weight in pairs)
+        return freedom >= _KNOWN and sum(rho * weight for rho, weight in pairs) < _AGREE * freedom
 
     def _ranked(self, rung: int) -> RungRecord:
         """The record of a rung, by what is expected of its trials now."""

@@ -38,6 +38,11 @@ class RungRecord:
         self.waiting: list[Place] = []
 
     @property
+    def may_close(self) -> bool:
+        """Whether it may pause no trial, if ranks do not agree."""
+        return self._least > -math.inf
+
+    @property
     def is_open(self) -> bool:
         """Whether it pauses trials."""
         return self.agreement is None or self.agreement >= self._least
@@ -55,10 +60,8 @@ class RungRecord:
 
     def learn(self, number: int, here: float, later: float) -> None:
         """Record a trial at the next rung."""
-        if self._least == -math.inf:  # it is open, whatever the ranks say
-            return
         self._pairs[number] = here, later
-        if len(self._pairs) >= self._look_at:
+        if self.may_close and len(self._pairs) >= self._look_at:
             self._look()
 
     def expect(self, here: Callable[[int], float], later: Callable[[int], float]) -> None:
@@ -70,14 +73,19 @@ class RungRecord:
         self.all = sorted((here(number), number) for _, number in self.all)
         self.waiting = sorted((here(number), number) for _, number in self.waiting)
         self._pairs = {number: (here(number), later(number)) for number in self._pairs}
-        if len(self._pairs) >= _LEAST_PAIRS:
+        if self.may_close and len(self._pairs) >= _LEAST_PAIRS:
             self._look()
 
+    def correlation(self) -> tuple[float, int]:
+        """Correlation of the ranks here and at the next rung, and of how many trials."""
+        if len(self._pairs) < 2:
+            return 0.0, len(self._pairs)
+        found = rank_correlation(*zip(*self._pairs.values(), strict=True))
+        return (found.rho if found is not None else 0.0), len(self._pairs)  # None: all are equal
+
     def _look(self) -> None:
-        count = len(self._pairs)
+        rho, count = self.correlation()
         self._look_at = count + max(1, count // 10)
-        correlation = rank_correlation(*zip(*self._pairs.values(), strict=True))
-        rho = correlation.rho if correlation is not None else 0.0  # all values are equal
         self.agreement = rho * math.sqrt(count - 1)
 
     def remove(self, place: Place) -> None:

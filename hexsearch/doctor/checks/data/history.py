@@ -31,7 +31,7 @@ def history_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     ages = ages_of(truth)
     wrong = ~shows_history(shown, ages, compared.images)
     if not wrong.any():
-        yield from _cut_off(shown, ages)
+        yield from list(_rounded(shown)) or _cut_off(shown, ages)
         return
     cause = history_cause(shown[wrong], ages[wrong], compared.images[wrong], truth.rows(wrong))
     yield Finding.error(
@@ -42,6 +42,21 @@ def history_findings(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         _RULE,
         root="boards",
     )
+
+
+def _rounded(shown: Planes) -> Iterator[Finding]:
+    """Numbers of an age in half precision are near to the right ones, and not equal to them."""
+    told = np.unique(shown[(shown > 0) & (shown < 1)].astype(np.float32))
+    if len(told) >= _PLIES and np.array_equal(told, told.astype(np.float16).astype(np.float32)):
+        yield Finding.warning(
+            "boards",
+            f"each of {len(told)} different numbers in the history plane of training has no more "
+            "digits than float16",
+            "planes are rounded to float16 (half precision) before the network sees them in "
+            "training: the history plane has other numbers than in evaluation, which has float32",
+            "keep planes in float32, or round them in evaluation and inference, too",
+            root="boards",
+        )
 
 
 def _cut_off(shown: Planes, ages: Planes) -> Iterator[Finding]:

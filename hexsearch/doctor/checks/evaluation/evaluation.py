@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from hexsearch.analysis.boards import positions_of_moves
+from hexsearch.analysis.boards import Positions, positions_of_moves
 from hexsearch.data.stages import STAGE_NAMES
 from hexsearch.doctor.checks.evaluation.chosen import chosen_findings, evaluated, with_few_games
 from hexsearch.doctor.checks.evaluation.metrics import metric_findings
@@ -41,6 +41,7 @@ _GAMES, _LARGE = 6, 9  # validation games that are evaluated; a third of them fr
 _EXACT = 1e-6  # distance of a result from 0 and 1
 _SPREAD = 64  # positions for which raw values are spread out
 _COMPARED = 1000  # positions whose answers are compared
+_LOWER = 0.1  # share of a difference that the rounding of bfloat16 leaves
 _AGAIN = 16  # positions that are asked for a second time
 
 
@@ -166,11 +167,37 @@ def _answers(
     if (np.abs(ours - theirs) > 1e-3).any():
         absolute = trial.encoder.perspective == "absolute"
         viewed = list(view_findings(network, positions, ours, theirs, absolute))
-        yield from viewed or [_other_answers(ours, theirs, raw.double().numpy(), here)]
+        rounded = [] if viewed else list(_in_bfloat16(network, positions, ours, theirs))
+        answers = raw.double().numpy()
+        yield from viewed or rounded or [_other_answers(ours, theirs, answers, here)]
         return
     yield from _finished_answers(network, evaluation, truth, trial.config.encoder.history)
     if trial.config.policy_head.weight > 0 and here.has_move.all() and len(chosen) < _COMPARED:
-        yield from policy_findings(network.on_board(logits, positions), here, policy_loss)
+        yield from policy_findings(network.on_board(logits, positions), here, policy_loss, chosen)
+
+
+def _in_bfloat16(
+    network: TrainedNetwork,
+    positions: Positions,
+    ours: NDArray[np.float64],
+    theirs: NDArray[np.float64],
+) -> Iterator[Finding]:
+    """Report an evaluation whose answers are those of the network in bfloat16."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        raw = network.respond(network.planes(positions))[1]
+    lower = network.reported(raw.float(), positions).double().numpy()
+    gap = float(np.abs(theirs - ours).mean())
+    if float(np.abs(theirs - lower).mean()) < _LOWER * gap:
+        yield Finding.error(
+            "evaluation",
+            f"the answers of evaluation differ from those of inference by {gap:.4f} on average, "
+            f"and by {np.abs(theirs - lower).mean():.4f} from those of the same network under "
+            "autocast in bfloat16",
+            "evaluation runs under autocast in bfloat16 (a lower precision), and inference in "
+            "float32: reported answers are rounded",
+            "leave the autocast of training before evaluating, or set trial.precision for both",
+            root="perspective",
+        )
 
 
 def _finished_answers(

@@ -14,8 +14,9 @@ from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.hypotheses.squares import moved_cells
 from hexsearch.doctor.hypotheses.truth import Ints, Truth
 
-_CLOSE = 1e-3  # relative difference of equal losses
-_OFF = 0.01  # relative difference that is reported
+_CLOSE = 2e-4  # relative difference of equal losses
+_OFF = 2e-3  # relative difference that is reported
+_BATCH_SIZES = (8, 16, 20, 24, 25, 32, 48, 50, 64, 100, 128, 256, 500, 512, 1000, 1024, 2048)
 _FAR = (20.0, 1e4, 1e9)  # numbers that a mask may subtract from logits
 _FACTORS = {
     "in bits, not in nats (1 / ln 2 times as large)": 1 / math.log(2),
@@ -23,19 +24,23 @@ _FACTORS = {
 }
 
 
-def policy_findings(logits: Tensor, here: Truth, reported: float) -> Iterator[Finding]:
+def policy_findings(
+    logits: Tensor, here: Truth, reported: float, places: Ints
+) -> Iterator[Finding]:
     """Recompute the policy loss of an evaluation from the same moves.
 
     Args:
         logits: [P, N*N] policy logits on the boards as played.
         here: the positions, which all have a next move.
         reported: the policy loss of the evaluation.
+        places: [P] their places among all evaluated positions.
     """
     log_p = logits.float().log_softmax(dim=1).double().numpy()
     right = _mean(log_p, here.next_cell)
     if abs(right - reported) <= _OFF * max(right, 1.0):
         return
-    found = next((w for w, loss in _others(log_p, logits, here) if _equal(loss, reported)), "")
+    others = [*_others(log_p, logits, here), *_by_batch(log_p, here, places)]
+    found = next((words for words, loss in others if _equal(loss, reported)), "")
     yield Finding.error(
         "evaluation",
         f"evaluation reports a policy loss of {reported:.4f}; recomputed for the same network "
@@ -79,6 +84,19 @@ def _others(log_p: NDArray[np.float64], logits: Tensor, here: Truth) -> Iterator
         "the share of moves that are not the likeliest",
         float((log_p.argmax(axis=1) != here.next_cell).mean()),
     )
+
+
+def _by_batch(log_p: NDArray[np.float64], here: Truth, places: Ints) -> Iterator[tuple[str, float]]:
+    """Plain means over batches of some size."""
+    for size in _BATCH_SIZES:
+        batches = places // size
+        means = [_mean(log_p[batches == b], here.next_cell[batches == b]) for b in set(batches)]
+        if len(means) > 1:
+            yield (
+                f"the plain mean over its batches (of {size}), not over the moves: batches with "
+                "few moves, such as the last one, count as much as the others",
+                float(np.mean(means)),
+            )
 
 
 def _masked(logits: NDArray[np.float64], here: Truth) -> Iterator[tuple[str, float]]:

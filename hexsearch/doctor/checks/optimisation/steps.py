@@ -75,7 +75,10 @@ def check_groups(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
 
 def _kinds(trial: WatchedTrial, names: list[str]) -> str:
-    """In words, that some weights are all those of some kinds of modules; empty if they are not."""
+    """In words, that some weights are all those of some kinds of modules; empty if they are not.
+
+    They may also be the weights, or the biases, of all these modules.
+    """
     modules = dict(trial.network.named_modules())
     kinds = {type(modules[name.rpartition(".")[0]]).__name__ for name in names}
     every = {
@@ -84,7 +87,13 @@ def _kinds(trial: WatchedTrial, names: list[str]) -> str:
         if type(module).__name__ in kinds
         for name, _ in module.named_parameters(recurse=False)
     }
-    return f": all weights of {' and '.join(sorted(kinds))}, and no others" * (every == set(names))
+    told = " and ".join(sorted(kinds))
+    if every == set(names):
+        return f": all weights of {told}, and no others"
+    for end, words in ((".weight", "weights (scales)"), (".bias", "biases")):
+        if {name for name in every if name.endswith(end)} == set(names):
+            return f": the {words} of all modules of type {told}, and nothing else"
+    return ""
 
 
 def unowned(trial: WatchedTrial) -> bool:
