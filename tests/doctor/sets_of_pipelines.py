@@ -23,6 +23,7 @@ NUMBERS = (
     "twenty_eighth",
     "twenty_ninth",
     "thirtieth",
+    "thirty_first",
 )
 _PARTS = ("data", "labels", "training", "reports")  # only the twentieth has labels apart
 

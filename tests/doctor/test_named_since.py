@@ -1,4 +1,4 @@
-"""Slips of the twenty-eighth set and the following two that are named since they were looked at."""
+"""Slips of the twenty-eighth set and the next three that are named since they were looked at."""
 
 from __future__ import annotations
 
@@ -34,8 +34,12 @@ NAMED = {
     "output layer begins ten times too large": "weights of the value head are far too large",
     "ties count as right": "counts answers of 50% as right, after rounding to two digits",
     "dead if zero anywhere": "the share of units that are 0 anywhere as dead units",
+    "validation without resigned games": "unfinished (resigned) games, which validation leaves out",
+    "planes kept as half precision": "rounded to float16",
+    "scales of the norms do not train": "weights (scales) of all modules of type BatchNorm2d",
+    "evaluation in bfloat16": "runs under autocast in bfloat16",
 }
-_SETS = ("twenty_eighth", "twenty_ninth", "thirtieth")
+_SETS = ("twenty_eighth", "twenty_ninth", "thirtieth", "thirty_first")
 _FAST = (
     "policy taught any later move",
     "Muon on the heads too",
@@ -45,6 +49,8 @@ _FAST = (
     "schedule in ten stairs",
     "policy logit in the value head's input",
     "ties count as right",
+    "validation without resigned games",
+    "evaluation in bfloat16",
 )
 
 
