@@ -74,6 +74,9 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Written
         ("meshgrid(a, b, indexing='ij')", "meshgrid(a, b, indexing='xy')"),
         ("stones.T", "stones"),
         ("shape[axis]", "shape[0]"),
+        ("x + F.relu(y)", "F.relu(x + y)"),
+        ("F.relu(x + y)", "x + F.relu(y)"),
+        ("sigmoid(mean(x))", "mean(sigmoid(x))"),
     ],
 )
 def test_what_may_have_been_meant(text: str, meant: str) -> None:

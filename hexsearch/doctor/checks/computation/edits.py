@@ -23,6 +23,7 @@ from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
 _NEEDED = 256  # positions of the second halves of games that are needed
 _TRIED, _CONFIRMED = 256, 1024  # positions of a trial and of what confirms it
 _GAIN, _SURE = 0.008, 3.5  # what an edit must gain, also in standard errors
+_MUCH, _SURE_OF_MUCH = 0.2, 2.5  # a large share of the loss, and standard errors that it needs
 # The same as a share, where the loss falls to so many times that of a table of shortest paths, and
 # where it does not.
 _SHARE, _LARGE_SHARE, _AS_GOOD = 0.08, 0.35, 1.6
@@ -104,10 +105,12 @@ def _of_value(own: Floats, other: Floats, game: Rows, table: float) -> Told | No
     gains = own - other
     noise = clustered_error(gains - gains.mean(), game)
     share = _SHARE if other.mean() <= _AS_GOOD * table else _LARGE_SHARE
-    if gains.mean() < max(_GAIN, _SURE * noise, share * own.mean()) or other.mean() > _USEFUL:
+    # Results of few games are noisy, but no edit of a sound network gains much.
+    sure = _SURE_OF_MUCH if gains.mean() > _MUCH * own.mean() else _SURE
+    if gains.mean() < max(_GAIN, sure * noise, share * own.mean()) or other.mean() > _USEFUL:
         return None
     return (
-        "error" if gains.mean() > _ERROR else "warning",
+        "error" if gains.mean() > max(_ERROR, _SURE * noise) else "warning",
         f"the value loss after the best scale of the log odds is {own.mean():.3f}, and "
         f"{other.mean():.3f} (lower by {gains.mean():.3f} +-{2 * noise:.3f})",
         bool(other.mean() <= _GOOD * table or gains.mean() >= _LARGE_SHARE * own.mean()),

@@ -35,6 +35,7 @@ _OF_A_KIND, _FEW = 0.25, 40  # gap from which on kinds of positions are compared
 _RIGHT = 0.25  # gap that the right planes stay below
 _FINISHED = "finished boards"  # a network that has seen nothing else cannot play
 _POOR = 0.25  # value loss above which answers are worse than 50%
+_WELL = 0.22  # value loss below which a network answers well
 _LEVEL = 0.1  # difference of the means of a plane that is told
 
 
@@ -55,7 +56,8 @@ def check_seen(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     evaluation = observed.evaluation
     won, game = evaluation.red_won[chosen], evaluation.game[chosen]
     red = torch.from_numpy(positions.plies % 2 == 1)
-    found = list(_blank_planes(foreign, network, gaps[0], positions, planes))
+    answers_well = evaluation.metrics().overall.value_loss < _WELL
+    found = list(_blank_planes(foreign, network, gaps[0], positions, planes, answers_well))
     if not found and gaps[0].gap > _OTHER:
         found = list(_other_planes(network, gaps[0], planes, red))
     if not found and gaps[0].gap > _OF_A_KIND:
@@ -78,6 +80,7 @@ def _blank_planes(
     norm: NormGap,
     positions: Positions,
     planes: Tensor,
+    answers_well: bool,
 ) -> Iterator[Finding]:
     """The finding for planes that tell nothing here and were filled in training."""
     blank = BlankPlanes(planes)
@@ -94,8 +97,10 @@ def _blank_planes(
     own = first_gap(network, norm.name, planes[some])
     least, name = min(tried, default=(float("inf"), ""))
     restored = least < min(_RESTORED * own, _RIGHT)
-    yield Finding.error(
+    # A network that answers well without its history is used as well as it can be.
+    yield Finding(
         "planes of the network",
+        "warning" if answers_well and not restored and not blank.copies else "error",
         f"{_differing(norm)}{_levels(network, norm, planes)}; here {blank}"
         + (f", and the difference is {least:.2f} with {name}" if restored else ""),
         f"{blank} at every position here, and were filled in training, by the statistics of the "

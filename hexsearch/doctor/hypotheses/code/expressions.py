@@ -27,6 +27,7 @@ _ARITHMETIC: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
     ast.BitAnd: (ast.BitOr,),
     ast.BitOr: (ast.BitAnd,),
 }
+_FOUR = ast.Add, ast.Sub, ast.Mult, ast.Div
 _IN_ORDER = ast.Sub, ast.Div, ast.FloorDiv, ast.Mod, ast.MatMult, ast.Pow
 _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.Gt, ast.LtE),
@@ -197,6 +198,36 @@ def _calls(node: ast.AST) -> Iterator[ast.expr]:
         yield exchanged_with(node, keywords=[order])
 
 
+def _orders(node: ast.AST) -> Iterator[ast.expr]:
+    """A call of a whole sum or product and not of a part of it, or the other way round.
+
+    And two calls, one inside the other, in the other order.
+    """
+    if isinstance(node, ast.BinOp) and isinstance(node.op, _FOUR):
+        for side in ("left", "right"):
+            call = getattr(node, side)
+            if isinstance(call, ast.Call) and (inner := _given(call)) is not None:
+                yield _of(call, exchanged_with(node, **{side: inner}))
+    elif isinstance(node, ast.Call) and (given := _given(node)) is not None:
+        if isinstance(given, ast.BinOp) and isinstance(given.op, _FOUR):
+            for side in ("left", "right"):
+                part = getattr(given, side)
+                if number_of(part) is None:
+                    yield exchanged_with(given, **{side: _of(node, part)})
+        elif isinstance(given, ast.Call) and (inner := _given(given)) is not None:
+            yield _of(given, _of(node, inner))
+
+
+def _given(call: ast.Call) -> ast.expr | None:
+    """The first argument of a call; None if there is none, or several by a star."""
+    first = call.args[0] if call.args else None
+    return None if isinstance(first, ast.Starred) else first
+
+
+def _of(call: ast.Call, argument: ast.expr) -> ast.Call:
+    return exchanged_with(call, args=[argument, *call.args[1:]])
+
+
 def _is_room(node: ast.expr) -> bool:
     """Whether a name is rather that of a module such as `torch` than of a value."""
     return isinstance(node, ast.Name) and node.id in ("torch", "np", "numpy", "F", "nn", "math")
@@ -243,5 +274,6 @@ _OPERATORS = (
     _logic,
     _lists,
     _calls,
+    _orders,
     _parts,
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
@@ -16,12 +18,16 @@ from hexsearch.doctor.hypotheses.edits.edit import Edit, having, hooked
 
 _REMEDY = "build the network with the settings of its training, which a state dict does not hold"
 _EPSILONS = (1e-3, 1e-5)
+_KINDS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+_MORE = ((-1, 0), (0, -1), (-1, 1), (1, -1), (0, 1), (1, 0))  # cells more before and after
+Layer = nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d
 
 
 def module_edits(network: nn.Module) -> Iterator[Edit]:
     """Settings that a state dict does not hold, each changed in all modules of a kind."""
     modules = list(network.modules())
     yield from _paddings([m for m in modules if isinstance(m, _ConvNd) and _is_padded(m)])
+    yield from _strides([m for m in modules if isinstance(m, _KINDS) and _may_be_uneven(m)])
     yield from _groups([m for m in modules if isinstance(m, nn.GroupNorm)])
     yield from _heads([m for m in modules if isinstance(m, nn.MultiheadAttention)])
     yield from _orders([m for m in modules if isinstance(m, nn.TransformerEncoderLayer)])
@@ -37,6 +43,60 @@ def _paddings(layers: list[_ConvNd]) -> Iterator[Edit]:
         if any(layer.padding_mode != mode for layer in layers):
             made = partial(having, layers, padding_mode=mode)
             yield _edit(f"padding mode {mode!r}", "padding of the convolutions", made)
+
+
+def _strides(layers: list[Layer]) -> Iterator[Edit]:
+    """Padding that is not the same on both sides, in all layers together.
+
+    Other libraries pad layers with a stride, or with an even kernel, more on one side (`SAME`).
+    """
+    for before, after in _MORE if layers else ():
+        own = [_pair(layer.padding) for layer in layers]
+        pads = sorted({(side + before, side + after) for each in own for side in each})
+        if pads[0][0] < 0 or min(last for _, last in pads) < 0:
+            continue
+        told = ", or ".join(f"{first} cell(s) before and {last} after" for first, last in pads)
+        yield Edit(
+            "strides",
+            f"a padding of {told} the board in layers with a stride or an even kernel",
+            "layers with a stride or an even kernel are padded otherwise than in training (the "
+            "`SAME` of other libraries pads one side more), so they look at shifted cells: the "
+            f"answers are right with {told} the board",
+            "pad before the layer by the numbers that the other library uses (functional.pad), and "
+            "give the layer a padding of 0",
+            partial(_padded, layers, before, after),
+        )
+
+
+def _pair(given: Any) -> tuple[int, int]:
+    return (given, given) if isinstance(given, int) else (given[0], given[1])
+
+
+def _may_be_uneven(layer: Layer) -> bool:
+    if isinstance(layer.padding, str) or getattr(layer, "padding_mode", "zeros") != "zeros":
+        return False
+    kernel = _pair(layer.kernel_size)
+    stride = _pair(layer.stride or layer.kernel_size)
+    return max(kernel) > 1 and (max(stride) > 1 or any(side % 2 == 0 for side in kernel))
+
+
+@contextmanager
+def _padded(layers: list[Layer], before: int, after: int) -> Iterator[None]:
+    """Pad the inputs of layers by so many cells more than the layers did."""
+    with ExitStack() as stack:
+        for layer in layers:
+            rows, columns = _pair(layer.padding)
+            sides = columns + before, columns + after, rows + before, rows + after
+            value = -math.inf if isinstance(layer, nn.MaxPool2d) else 0.0
+            stack.enter_context(having([layer], padding=(0, 0)))
+            stack.enter_context(hooked([layer], before=partial(_pad, sides, value)))
+        yield
+
+
+def _pad(
+    sides: tuple[int, ...], value: float, module: nn.Module, inputs: tuple[Tensor, ...]
+) -> tuple[Tensor, ...]:
+    return (functional.pad(inputs[0], sides, value=value), *inputs[1:])
 
 
 def _groups(norms: list[nn.GroupNorm]) -> Iterator[Edit]:
