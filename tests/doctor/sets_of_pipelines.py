@@ -24,6 +24,7 @@ NUMBERS = (
     "twenty_ninth",
     "thirtieth",
     "thirty_first",
+    "thirty_second",
 )
 _PARTS = ("data", "labels", "training", "reports")  # only the twentieth has labels apart
 

@@ -1,4 +1,4 @@
-"""Slips of the twenty-eighth set and the next three that are named since they were looked at."""
+"""Slips of the twenty-eighth set and the next four that are named since they were looked at."""
 
 from __future__ import annotations
 
@@ -38,8 +38,14 @@ NAMED = {
     "planes kept as half precision": "rounded to float16",
     "scales of the norms do not train": "weights (scales) of all modules of type BatchNorm2d",
     "evaluation in bfloat16": "runs under autocast in bfloat16",
+    "columns of every third game from right to left": "a part of the games is mirrored",
+    "each parameter clipped alone": "a limit for each tensor by itself",
+    "warm-up restarts at each report": "the schedule begins anew after each report",
+    "training goes on from the average": "goes on from the averaged weights (EMA)",
+    "metrics one report late": "the validation figures of the report before",
+    "micro-batches counted as steps": "each of the 4 micro-batches of a step is counted",
 }
-_SETS = ("twenty_eighth", "twenty_ninth", "thirtieth", "thirty_first")
+_SETS = ("twenty_eighth", "twenty_ninth", "thirtieth", "thirty_first", "thirty_second")
 _FAST = (
     "policy taught any later move",
     "Muon on the heads too",
@@ -51,6 +57,7 @@ _FAST = (
     "ties count as right",
     "validation without resigned games",
     "evaluation in bfloat16",
+    "columns of every third game from right to left",
 )
 
 

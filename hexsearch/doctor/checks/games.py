@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hexsearch.data.archive import GameArchive
 from hexsearch.data.baselines import stones_at
 from hexsearch.doctor.findings import Finding
-from hexsearch.doctor.hypotheses.boards.adjacency import other_adjacency
+from hexsearch.doctor.hypotheses.boards.adjacency import cause_of_rule, other_adjacency
 from hexsearch.doctor.hypotheses.boards.board_readings import (
     moved_cells,
     other_reading,
@@ -77,14 +77,9 @@ def _wrong_winners(archive: GameArchive, wrong: NDArray[np.int64]) -> Finding:
     )
     rule = other_adjacency(archive, wrong) if nobody.mean() > _NEARLY_ALL else ""
     if rule:
-        return Finding.error(
-            "labels",
-            f"{evidence}; by other neighbours nearly all of them have",
-            f"a connection was judged by wrong neighbours: these games end where their winner "
-            f"connects {rule}",
-            "correct the test for the end of the game (a cell of Hex has six neighbours), and play "
-            "or cut these games again",
-        )
+        cause, remedy = cause_of_rule(rule, len(wrong) / max(int(archive.finished.sum()), 1))
+        evidence = f"{evidence}; by other neighbours nearly all of them have"
+        return Finding.error("labels", evidence, cause, remedy)
     if nobody.mean() > 0.5:
         return _unfinished(archive, some, f"{evidence}; in {nobody.mean():.0%} of them nobody has")
     reading = other_reading(archive, np.flatnonzero(archive.finished == 0).astype(np.int64))

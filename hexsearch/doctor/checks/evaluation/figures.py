@@ -15,6 +15,12 @@ import torch
 
 from hexsearch.doctor.checks.evaluation.chosen import with_few_games
 from hexsearch.doctor.checks.evaluation.health import health_findings
+from hexsearch.doctor.checks.evaluation.left_alone import (
+    begun_anew,
+    changed_by_report,
+    not_left_alone,
+    numbers_of,
+)
 from hexsearch.doctor.checks.evaluation.norms import norm_findings
 from hexsearch.doctor.checks.evaluation.report_parts import noted_progress, part_findings
 from hexsearch.doctor.findings import Finding
@@ -27,7 +33,6 @@ from hexsearch.training.report import TrialReport
 _STEPS = (3, 2)  # steps before the first report, and between the first and the second
 _GAMES = 4  # validation games that the reports are about
 _CLOSE = 2e-4  # accepted relative difference
-_MAY_CHANGE = ("running_", "num_batches_tracked", "/losses/", "seconds")  # by a report
 _FACTORS = {1 / np.log(2.0): "1 / log 2 (bits in place of nats)"}
 Rows = Sequence[WatchedStep]
 
@@ -42,18 +47,19 @@ def check_figures(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     try:
         for count in _STEPS:
             trial.watch(count)
-            state = deepcopy(dict(_numbers(trial.state())))
+            state = numbers_of(trial)
             uncalibrated = deepcopy(trial.answering.state_dict())
             with noted_progress(told):
                 reports.append(trial.report())
-            changed |= _changed(state, dict(_numbers(trial.state())))
+            changed |= changed_by_report(state, numbers_of(trial))
     except TrialError:
         return  # other checks report a training that diverges
     if trial.problem or len(trial.steps) != sum(_STEPS):
         return
     if changed:
-        yield _not_left_alone(changed)
+        yield not_left_alone(trial, changed)
         return
+    yield from begun_anew(trial, _STEPS[0])
     yield from _seen(trial, reports)
     before, after = trial.steps[0].eval_modules, trial.steps[_STEPS[0]].eval_modules
     if after and not before:
@@ -75,50 +81,8 @@ def check_figures(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         yield from _losses(trial, name, reported, of)
     normed = list(norm_findings(trial, uncalibrated))
     yield from normed or _evaluated(trial, reports[-1], uncalibrated)
-    yield from _repeated(trial, reports)
     yield from list(health_findings(trial, reports[0])) or part_findings(trial, reports[-1], told)
-
-
-def _numbers(state: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """All tensors and plain values of a state, by their places in it."""
-    if isinstance(state, dict):
-        for key, each in state.items():
-            yield from _numbers(each, f"{name}/{key}")
-    elif isinstance(state, list | tuple):
-        for key, each in enumerate(state):
-            yield from _numbers(each, f"{name}/{key}")
-    else:
-        yield name, state
-
-
-def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, bool]:
-    """What a report may not change and has changed; True for a state of the optimiser."""
-    found = {}
-    for name, old in before.items():
-        if any(part in name for part in _MAY_CHANGE):
-            continue
-        new = after.get(name)
-        if isinstance(old, torch.Tensor) and isinstance(new, torch.Tensor):
-            same = torch.equal(old, new)
-        else:
-            same = bool(old == new)
-        if not same:
-            found[name] = "optim" in name
-    return found
-
-
-def _not_left_alone(changed: dict[str, bool]) -> Finding:
-    beside = [is_moment for name, is_moment in changed.items() if "param_groups" not in name]
-    return Finding.error(
-        "figures of reports",
-        f"a report changes {len(changed)} parts of the state, such as {next(iter(changed))}",
-        "the optimiser is reset, or built anew, at each report: its moments (momentum) are lost"
-        if beside and all(beside)
-        else "a report changes the training: weights, moments, settings or counts are others after "
-        "it, so the result depends on how often reports are made",
-        "let a report read the state of the trial, and change nothing but the statistics of norms",
-        root="continued",
-    )
+    yield from _repeated(trial, reports)  # it may train on
 
 
 def _value(step: WatchedStep) -> float:
@@ -160,6 +124,9 @@ def _losses(
             size = trial.config.batch_size
             close = abs(ratios[0] * size - 1) < 1e-3 or abs(ratios[0] / size - 1) < 1e-3
             words = words or (f"{ratios[0]:.4g}" + (f" (a batch holds {size})" if close else ""))
+            pieces = size / (trial.config.micro_batch or size)
+            if pieces > 1 and abs(ratios[0] * pieces - 1) < 1e-3:
+                words += f" (each of the {pieces:g} micro-batches of a step is counted as a step)"
             cause = f"the mean over the steps times {words}"
     told = ", ".join(f"{a:.4f} for {b:.4f}" for a, b in zip(reported, right, strict=True))
     yield _finding(
@@ -273,12 +240,21 @@ def _repeated(trial: WatchedTrial, reports: Sequence[TrialReport]) -> Iterator[F
     answers = trial.evaluate()[0].win_prob_red
     if np.ptp(answers) < 1e-3 or np.abs(answers - 0.5).min() > 0.5 - 1e-6:
         return  # answers that are all alike, or 0 and 1, may well stay as they are
+    own, is_late = trial.evaluate()[0].metrics().overall.log_loss, False
+    try:
+        trial.watch(1)
+        is_late = _equal([trial.report().metrics.overall.log_loss], [own])
+    except TrialError:
+        pass
     yield Finding.error(
         "figures of reports",
         f"two reports, with {_STEPS[1]} steps between them that moved the weights, give the same "
-        f"value loss {last.value_loss:.7f} and log loss {last.log_loss:.7f} to the last digit",
-        "every report repeats the first evaluation: answers are kept (cached) without regard to "
-        "the weights, or a copy of the network is evaluated that is never updated",
+        f"value loss {last.value_loss:.7f} and log loss {last.log_loss:.7f} to the last digit"
+        + ("; a third one gives what an evaluation gave at the second" * is_late),
+        "each report has the validation figures of the report before: they are one report late"
+        if is_late
+        else "every report repeats the first evaluation: answers are kept (cached) without regard "
+        "to the weights, or a copy of the network is evaluated that is never updated",
         "evaluate the present weights for every report; a key of a cache must contain them",
         root="kept",
     )

@@ -30,7 +30,7 @@ _RULES: dict[str, Steps] = {
     "without diagonals, as four neighbours on a square board": SQUARE,
 }
 _GAMES = 200
-_FITS = 0.97
+_FITS, _MOST = 0.97, 0.9
 
 
 def other_adjacency(archive: GameArchive, games: NDArray[np.int64]) -> str:
@@ -51,6 +51,28 @@ def other_adjacency(archive: GameArchive, games: NDArray[np.int64]) -> str:
         if np.mean(won) > _FITS:
             return words
     return ""
+
+
+def cause_of_rule(rule: str, share: float) -> tuple[str, str]:
+    """Cause and remedy of games whose winners connect by another rule.
+
+    Code that judges connections judges those of all games. Mirrored boards look so, too.
+
+    Args:
+        share: of the finished games that they are.
+    """
+    if rule == next(iter(_RULES)) and share < _MOST:
+        return (
+            "a part of the games is mirrored: their columns (or rows) are counted from the other "
+            f"side, which is no symmetry of Hex; as they stand, winners connect {rule}",
+            "turn the columns of these games round in their files, and import them again",
+        )
+    return (
+        "a connection was judged by wrong neighbours: these games end where their winner connects "
+        f"{rule}",
+        "correct the test for the end of the game (a cell of Hex has six neighbours), and play or "
+        "cut these games again",
+    )
 
 
 def other_winners(truth: Truth, red_won: Flags) -> str:

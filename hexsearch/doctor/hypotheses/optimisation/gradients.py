@@ -245,8 +245,10 @@ def _other_length(gap: GradientGap, limit: float) -> Hypothesis:
     if gap.before > limit and (gap.given > 1.05 * limit or abs(gap.ratio - 1) < 1e-3):
         return Hypothesis(
             "unclipped",
-            "the clipping has no effect on the gradients that the optimiser uses",
-            "clip after backward and before the optimiser's step",
+            "the clipping has no effect on the gradients that the optimiser uses (no clipping, a "
+            "copy that is clipped, or a limit for each tensor by itself, which none of them "
+            "reaches)",
+            "clip all gradients by their joint norm, after backward and before the step",
         )
     if gap.given < 0.5 * min(gap.before, limit):
         return Hypothesis(
