@@ -57,9 +57,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hexsearch.analysis.boards import Positions
+from hexsearch.doctor.hypotheses.formulas.foreign_readout import ForeignReadout, of_values
 from hexsearch.errors import ContractError, PluginError
 from hexsearch.model.plugins import import_factory, plugin_code
-from hexsearch.model.readout import Readout
 
 _ENCODE = "encode()"
 
@@ -188,7 +188,7 @@ class ForeignNetwork:
             return raw if raw.ndim == 1 else _of_list(raw)
         sides = (to_move,) if self.for_mover else ()
         with torch.no_grad(), plugin_code(f"{self._model_name}: win_prob_red()"):
-            answered = torch.as_tensor(_of_values(self._decode, raw.clone(), *sides)).float()
+            answered = torch.as_tensor(of_values(self._decode, raw.clone(), *sides)).float()
         if answered.numel() != len(raw):
             raise ContractError(
                 f"{self._model_name}: win_prob_red returned {list(answered.shape)} for "
@@ -207,7 +207,7 @@ class ForeignNetwork:
         return replace(positions, finished=np.zeros(len(positions), dtype=bool))
 
     @property
-    def readout(self) -> Readout | None:
+    def readout(self) -> ForeignReadout | None:
         """Loss and probability as one object; None if one is missing, or the value is a list.
 
         A method `loss` that cannot be called with two arguments is another one, such as that of
@@ -220,25 +220,7 @@ class ForeignNetwork:
             inspect.signature(loss).bind(None, None)
         except TypeError:
             return None
-        return _ForeignReadout(loss, self._decode, self.for_mover)
-
-
-class _ForeignReadout(Readout):
-    def __init__(
-        self, loss: Callable[..., Tensor], decode: Callable[..., Tensor], for_mover: bool
-    ) -> None:
-        self._loss, self._decode, self._for_mover = loss, decode, for_mover
-
-    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        loss: Tensor = _of_values(self._loss, raw, target)
-        return loss
-
-    def win_prob(self, raw: Tensor) -> Tensor:
-        # The model may never put out such raw values. Its real answers are checked elsewhere.
-        # Where Red is to move, the mover's probability is Red's.
-        side = [torch.ones(len(raw), dtype=torch.int64)] if self._for_mover else []
-        probability: Tensor = _of_values(self._decode, raw, *side)
-        return probability.clamp(0.0, 1.0)
+        return ForeignReadout(loss, self._decode, self.for_mover)
 
 
 def load_foreign(model: str, encoder: str, size: int) -> ForeignNetwork:
@@ -277,16 +259,6 @@ def _takes_two(decode: Callable[..., Any]) -> bool:
         return False
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return sum(each.kind in kinds for each in parameters) >= 2
-
-
-def _of_values(function: Callable[..., Any], raw: Tensor, *given: Tensor) -> Any:
-    """What a user's function makes of raw values [P], or of [P, 1] if it can read only these."""
-    try:
-        return function(raw, *given)
-    except (IndexError, RuntimeError):
-        if raw.ndim != 1:
-            raise
-    return function(raw[:, None], *given).reshape(len(raw))
 
 
 def _of_list(raw: Tensor) -> Tensor:

@@ -127,8 +127,9 @@ class ExaminedPipeline:
     def readouts(self) -> dict[str, Readout]:
         """The read-outs of the configurations by name, without a check of their contract."""
         found: dict[str, Readout] = {}
-        if self.foreign is not None and self.foreign.readout is not None:
-            found["the model's own"] = self.foreign.readout
+        own = None if self.foreign is None else self.foreign.readout
+        if own is not None:
+            found["the model's own" + (" (of -raw)" if own.sign < 0 else "")] = own
         for config in self.configs:
             name = config.readout.name
             if config.readout.label_smoothing:

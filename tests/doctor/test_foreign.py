@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from hexsearch.cli.main import main
 from hexsearch.data.archive import build_archive
+from hexsearch.doctor.checks.training.readouts import check_contract
 from hexsearch.doctor.foreign import ForeignNetwork, load_foreign
 from hexsearch.doctor.registry import ANSWERS
 from hexsearch.model.network import build_network
@@ -98,6 +100,22 @@ def test_a_loss_of_a_whole_batch_is_no_loss_of_a_read_out() -> None:
     assert ForeignNetwork(model, foreign.encode, SIZE).readout is None
 
 
+@pytest.mark.parametrize("told", ["", "that of the other side"])
+def test_a_raw_value_of_blue_is_examined_as_it_is(told: str) -> None:
+    class OfBlue(foreign.Wrapped):
+        def win_prob_red(self, raw: Tensor) -> Tensor:
+            return 1.0 - raw.sigmoid()
+
+        def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+            wanted = target if told else 1.0 - target
+            return functional.binary_cross_entropy_with_logits(raw, wanted, reduction="none")
+
+    model = ForeignNetwork(OfBlue(build_network(tiny(), 3, SIZE, seed=5)), foreign.encode, SIZE)
+    examined = pipeline(build_archive(random_games(20, size=SIZE)), tiny(), foreign=model)
+    causes = [each.cause for each in check_contract(examined) if "own" in each.evidence]
+    assert [told in cause for cause in causes] == [True] * bool(told)
+
+
 def test_openings_that_no_network_can_judge_are_explained_as_label_noise() -> None:
     archive = build_archive(random_games(300, size=SIZE))
     says_half = ForeignNetwork(
@@ -124,7 +142,6 @@ def test_a_loader_that_switches_gradients_off_is_examined_with_them(
     monkeypatch.syspath_prepend(tmp_path)
     network = load_foreign("without_gradients:load", "without_gradients:encode", 5)
     assert torch.is_grad_enabled()
-    assert network.factory is not None
     assert network.factory is not None
     network.factory()
     assert torch.is_grad_enabled()
