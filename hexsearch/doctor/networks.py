@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -29,6 +30,8 @@ Floats = NDArray[np.float64]
 GAMES_OBSERVED = 300
 _BATCH = 256
 _POSITIONS = 16_000  # largest number, roughly, of positions in all observed games
+_FEW, _PROBED = 6_000, 64  # those of a slow network, and positions that tell how slow it is
+_SECONDS = 45.0  # of the CPU from which on a network is slow
 _YOUNG = 20_000  # positions seen; a network that has seen fewer is still weak
 
 
@@ -147,7 +150,8 @@ def observe(
     if len(games) > GAMES_OBSERVED:
         rng = np.random.default_rng(seed)
         games = np.sort(rng.choice(games, GAMES_OBSERVED, replace=False))
-    room = _POSITIONS * len(games) // max(int(archive.lengths[games].sum()), 1)
+    most = _affordable(examined, archive, games)
+    room = most * len(games) // max(int(archive.lengths[games].sum()), 1)
     if room < len(games):
         games = np.sort(np.random.default_rng(seed).choice(games, max(room, 20), replace=False))
     records = [archive.game(int(game)) for game in games]
@@ -174,6 +178,19 @@ def observe(
     # A value of the side to move is Red's on odd plies, on finished boards, too.
     of_red = positions.plies % 2 == 1 if getattr(examined, "for_mover", False) else None
     return Observed(positions, evaluation, raw, reported, policy, moves_played, of_red)
+
+
+def _affordable(examined: ExaminedNetwork, archive: GameArchive, games: NDArray[np.int64]) -> int:
+    """The largest number of positions that are observed, smaller for a slow network."""
+    if not len(games):
+        return _POSITIONS
+    record = archive.game(int(games[0]))
+    moves = [record.moves[: ply % (len(record.moves) + 1)] for ply in range(_PROBED)]
+    planes = examined.planes(positions_of_moves(moves, examined.size))
+    started = time.process_time()
+    examined.respond(planes)
+    seconds = (time.process_time() - started) / _PROBED
+    return max(_FEW, min(_POSITIONS, int(_SECONDS / max(seconds, 1e-9))))
 
 
 def answer(
