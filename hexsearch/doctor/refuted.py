@@ -16,12 +16,16 @@ _ELSE = (
     "From the answers alone: "
 )
 _WEAK = (
-    "the network is weak there, and the training that was watched has no fault that would explain "
+    "the network is weak, and the training that was watched has no fault that would explain "
     "it (planes, labels, losses and steps were as they should be, as far as they could be seen): "
     "too short a training, too few games, too small a network, or what comes with more games only. "
     "From the answers alone: "
 )
 
+_MORE = (
+    "train longer or on more games and ask again; if it stays weak, check that load() returns the "
+    "weights of this training, and compare encode() with its planes"
+)
 _READ = (
     "the value is read as the training that was watched computes it, and another reading fits "
     "somewhat better: answers are too sure or too timid, as after few games, or other weights are "
@@ -53,7 +57,7 @@ def without_refuted(
             continue  # they are those of training
         if planes and not wrong and finding.check == "strength":
             if finding.severity == "warning" or TOO_SURE in finding.cause:
-                finding = replace(finding, cause=_WEAK + finding.cause)
+                finding = replace(finding, cause=_WEAK + finding.cause, remedy=_MORE)
             elif labels:
                 finding = replace(finding, cause=_ELSE + finding.cause)
         elif wrong and finding.check == "strength" and seen is not None:

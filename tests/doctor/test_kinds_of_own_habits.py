@@ -182,6 +182,14 @@ def test_only_the_first_rows_are_drawn(rows: int, wrong: bool, played: GameArchi
     assert is_named(words, Habit(chosen=chosen), played) == wrong
 
 
+def test_a_buffer_that_is_filled_by_and_by_is_a_warning(played: GameArchive) -> None:
+    filled = int(played.lengths[:8].sum())
+    habit = Habit(chosen=lambda made: torch.randint(filled, (64,)).tolist())
+    (found,) = [each for each in findings(played, habit, Play()) if each.root == "stages"]
+    assert found.severity == "warning"
+    assert "a buffer that is filled by and by" in found.cause
+
+
 @pytest.mark.parametrize(("cut", "wrong"), [(12, True), (0, False)])
 def test_the_ends_of_games_are_cut_off(cut: int, wrong: bool, played: GameArchive) -> None:
     habit = Habit(plies=lambda length: range(length - cut))

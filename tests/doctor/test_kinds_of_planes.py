@@ -220,7 +220,7 @@ def test_what_a_sound_training_refutes(played: GameArchive) -> None:
     assert "the training that was watched has none of the faults" in found.cause
     weak = Finding.warning("strength", "0.2", "trained on finished boards only", "use all boards")
     (found,) = restated(played, Loop(), weak)
-    assert found.cause.startswith("the network is weak there")
+    assert found.cause.startswith("the network is weak, and")
     other = Finding.error("planes of the network", "AUC", "it expects other planes", "encode alike")
     assert not restated(played, Loop(), other)
     assert restated(played, Loop(shown=without_blue), other) == [other]

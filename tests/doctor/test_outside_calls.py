@@ -155,7 +155,7 @@ def test_a_slow_network_is_asked_less(
     monkeypatch.setattr(inputs, "_seconds", lambda *_: 10.0)
     asked.clear()
     scores = inputs.input_scores(foreign, observed, 0)
-    assert scores[0].name == "as it is" and set(asked) == {240}
+    assert scores[0].name == "as it is" and set(asked) == {120}
 
 
 class _Small(nn.Module):

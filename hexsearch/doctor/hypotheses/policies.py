@@ -23,6 +23,7 @@ _FITTED = 1000  # moves on which a factor on the logits is fitted
 _FACTORS = np.exp(np.linspace(-3.0, 5.0, 33))
 _MOST = 3.0  # factor on the logits that training alone explains
 _MAPS, _CLEARLY, _AS_LIKELY = 5, 0.3, 0.6  # maps that are needed; gain of the cell, share of it
+_EQUAL = 0.9  # the same where cells that are often played count, too
 _COLUMN_MAJOR = "column by column (column-major)"
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -94,9 +95,9 @@ def equal_image(observed: Observed, size: int) -> tuple[str, float, float] | Non
     """The symmetry under which the image of the cell played is about as likely as that cell.
 
     Returns:
-        Its name, and how much likelier than a free cell the cell played and its image are, in nats.
-        None if there is none. Other symmetries must not have such likely images, which preferences
-        for the middle or the edges explain.
+        Its name, and how much likelier than a free cell the cell played and its image are, in nats,
+        beyond what the policy gives these cells at any position, unless both are equal anyway.
+        None if there is none. Other symmetries must not have such likely images.
     """
     rows = np.flatnonzero(observed.played >= 0)
     logits, played = observed.policy[rows].astype(np.float64), observed.played[rows]
@@ -104,21 +105,24 @@ def equal_image(observed: Observed, size: int) -> tuple[str, float, float] | Non
         return None
     log_p, each = log_softmax(logits[:, : size * size]), np.arange(len(rows))
     free = observed.positions.stones.reshape(len(observed.played), -1)[rows] == 0
-    usual = (log_p * free).sum(axis=1) / free.sum(axis=1)
-    gains = {}
-    for name, cells in moved_cells(played, size).items():
-        valid = (cells != played) & free[each, cells]
-        if valid.sum() > _FITTED // 4:
-            own = float((log_p[each, played] - usual)[valid].mean())
-            gains[name] = own, float((log_p[each, cells] - usual)[valid].mean())
-    if len(gains) < _MAPS:
-        return None
-    name = max(gains, key=lambda key: gains[key][1])
-    own, image = gains[name]
-    others = float(np.median([gain for _, gain in gains.values()]))
-    if own < _CLEARLY or image < _AS_LIKELY * own or others > _AS_LIKELY / 2 * own:
-        return None
-    return name, own, image
+    log_p = log_p - ((log_p * free).sum(axis=1) / free.sum(axis=1))[:, None]
+    # A weak policy knows little but which cells are played, as often as their reflections.
+    usual = (log_p * free).sum(axis=0) / np.maximum(free.sum(axis=0), 1)
+    for told, enough in ((log_p - usual, _AS_LIKELY), (log_p, _EQUAL)):
+        gains = {}
+        for name, cells in moved_cells(played, size).items():
+            valid = (cells != played) & free[each, cells]
+            if valid.sum() > _FITTED // 4:
+                own = float(told[each, played][valid].mean())
+                gains[name] = own, float(told[each, cells][valid].mean())
+        if len(gains) < _MAPS:
+            return None
+        name = max(gains, key=lambda key: gains[key][1])
+        own, image = gains[name]
+        others = float(np.median([gain for _, gain in gains.values()]))
+        if own >= _CLEARLY and image >= enough * own and others <= _AS_LIKELY / 2 * own:
+            return name, own, image
+    return None
 
 
 def _best_factor(logits: Floats, played: Ints) -> float:

@@ -33,6 +33,7 @@ _CENTRES = (
     ),
 )
 _ONE_LATER = 1.15  # what a discount may have done one move before the end
+_SPREAD = 1.2  # ratio of the surest answers near the end to the usual ones that tells no level
 _SHRUNK, _UNIFORM = 1.2, 1.25  # least factor of answers that are shrunk, and ratio of the factors
 # Largest factor at the end, and least multiple of it before, of answers that know the end alone.
 _AT_END, _BEFORE, _KNOWN = 2.0, 3.0, 0.6
@@ -148,15 +149,22 @@ def shrunk(observed: Observed) -> tuple[str, str, str] | None:
     if gains.mean() < 4 * noise:
         return None
     told = ", ".join(f"{each:.2f}" for each in factors)
+    sure = np.quantile(np.abs(p - 0.5)[evaluation.to_end <= _BANDS[1][1]], (0.5, 0.9))
+    causes = [
+        "the target was scaled down (a result or reward times a factor, smoothed labels)",
+        "a factor of training is left out at inference",
+    ]
+    young = "the network has not learnt to be surer yet (a short training, dropout, decay)"
+    # Answers to a smaller target lie near that target.
+    causes.insert(0 if sure[1] > _SPREAD * sure[0] else 2, young)
     return (
         f"0, 1 to 2, 3 to 4 and 5 to 6 plies before the end p - 0.5 must be multiplied by {told} "
         f"to fit the results; with {factor:.2f} the value loss there is lower by "
         f"{gains.mean():.4f} (+-{1.96 * noise:.4f})",
         f"answers are {1 / factor:.2f} times as far from one half as they should be, at every "
-        "distance from the end: the target was scaled down (a result or reward times a factor, "
-        "smoothed labels), or a factor of training is left out at inference",
-        f"train on results of 0 and 1 (or -1 and 1), or report 0.5 + {factor:.2f} (p - 0.5), cut "
-        "to 0..1",
+        f"distance from the end: {causes[0]}, {causes[1]}, or {causes[2]}",
+        ("train longer" if causes[0] == young else "train on results of 0 and 1 (or -1 and 1)")
+        + f", or report 0.5 + {factor:.2f} (p - 0.5), cut to 0..1",
     )
 
 

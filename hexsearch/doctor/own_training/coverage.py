@@ -5,16 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hexsearch.doctor.findings import Finding
 from hexsearch.doctor.own_training.rows import Flags, Rows
 from hexsearch.doctor.own_training.watched import OwnTraining
 
 _PART, _GAMES = 0.5, 0.3  # shares of the positions, and of the games, that are far too few
+_SEVERAL, _WHOLE = 3, 0.6  # games, and share of the positions of each, that are a part by games
 _AGAIN = 0.6  # share of later rows that earlier ones have shown
 _NEAR, _MISSED = 3, 0.15  # plies to the end, and share of the positions that are nearer to it
 
 
-def few_positions(own: OwnTraining, rows: Rows, whole: int) -> tuple[str, str] | None:
-    """Evidence and cause if a small part of the positions is drawn again and again.
+def few_positions(own: OwnTraining, rows: Rows, whole: int) -> Finding | None:
+    """The finding if a small part of the positions is drawn again and again.
+
+    Whole games may be a buffer that is filled by and by, so these are a warning.
 
     Args:
         whole: number of positions of the games.
@@ -35,14 +39,41 @@ def few_positions(own: OwnTraining, rows: Rows, whole: int) -> tuple[str, str] |
     if moves_on or (drawn > 1 and np.array_equal(first, second)):  # one batch, again and again
         return None
     which = "the first" if set(games.tolist()) <= set(own.games[: len(games)].tolist()) else "some"
-    return (
+    evidence = (
         f"{count:,} rows show {drawn:,} different position(s) of {len(games)} game(s); "
-        f"{len(own.games)} games with {whole:,} positions were given",
+        f"{len(own.games)} games with {whole:,} positions were given"
+    )
+    if len(games) >= _SEVERAL and _are_whole(own, rows, known, games):
+        return Finding.warning(
+            "training positions",
+            evidence,
+            f"while the training was watched only {which} {len(games)} of {len(own.games)} games "
+            "were drawn, all their positions, again and again: a buffer that is filled by and by, "
+            "or a part of the games that was chosen; if neither is on purpose, the others are "
+            "missing",
+            "if a buffer is filled by and by, all is well; else draw from all games",
+            root="stages",
+        )
+    return Finding.error(
+        "training positions",
+        evidence,
         f"only {drawn:,} position(s), those of {which} {len(games)} of {len(own.games)} games, are "
         "ever drawn, again and again: the length of the data is that of another list (games in "
         "place of rows, a __len__), or a sampler has one weight for each class and not for each "
         "row",
+        "draw from all rows: look at the length of the data set and at its sampler",
+        root="stages",
     )
+
+
+def _are_whole(own: OwnTraining, rows: Rows, known: Flags, games: NDArray[np.int64]) -> bool:
+    """Whether nearly all positions of each of some games were drawn."""
+    truth = own.catalogues[0].truth
+    for game in games:
+        drawn = len(np.unique(rows.ply[known & (rows.game == game)]))
+        if drawn < _WHOLE * int((~truth.finished[truth.game == game]).sum()):
+            return False
+    return True
 
 
 def without_ends(rows: Rows, lengths: NDArray[np.int64], left_of_all: NDArray[np.int64]) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 from hexsearch.doctor.own_training.catalogue import Catalogue, Ints
 
 _MOST = 6  # planes of which each part is tried
+_GRAIN, _BLENDED, _DRAWN = 1000, 0.3, 4  # of numbers; share of rows, and shares, of a mixup
 _ROWS, _STONES = 200, 10  # rows that are looked up, and numbers that each has at least
 _FOUND, _BY_CHANCE = 0.9, 0.5  # share of them that are parts of a position, and of mirrored ones
 
@@ -114,3 +115,18 @@ def erased(inputs: Tensor, known: Tensor) -> str:
 def _beyond(rows: Tensor, whole: Tensor) -> Tensor:
     """[R, P] how many numbers of each row are not in each position."""
     return (rows != 0).flatten(1).float() @ (1 - whole).T
+
+
+def are_blends(inputs: Tensor) -> bool:
+    """Whether rows [R, C, N, N] of training are blends of two boards each, as mixup makes them.
+
+    Their numbers are then 0, 1, a share, and what it leaves, and the share is drawn.
+    """
+    shares = []
+    for row in inputs[:: max(len(inputs) // _ROWS, 1)]:
+        numbers = torch.unique((row.float() * _GRAIN).round() / _GRAIN)
+        inside = numbers[(numbers > 0) & (numbers < 1)]
+        # Two stones of one kind on a cell of both boards give 1.
+        if 0 < len(inside) <= 2 and (len(inside) == 1 or abs(float(inside.sum()) - 1) < 2 / _GRAIN):
+            shares.append(round(float(inside[0]), 2))
+    return len(shares) > _BLENDED * min(len(inputs), _ROWS) and len(set(shares)) > _DRAWN

@@ -243,7 +243,7 @@ class Recording:
             kind
             for kind, is_such in kinds.items()
             for each in (step.passes if self._waited else self.passes)
-            if any(is_such(output, self._size) for output in each.outputs)
+            if any(o.gradient is not None and is_such(o, self._size) for o in each.outputs)
         }
         if not self._waited:
             self._sought = set(kinds) - shown if self.network else set()

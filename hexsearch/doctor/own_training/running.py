@@ -129,6 +129,7 @@ def _lines(lines: Lines) -> Iterator[None]:
         noting(Optimizer, "__init__", "made"),
         noting(Optimizer, "zero_grad", "cleared"),
         noting(torch.autograd, "backward", "backward"),
+        noting(torch.autograd, "grad", "grad"),
     ]
     with ExitStack() as first:  # ends with the first step, since it takes time
         first.enter_context(remembered())

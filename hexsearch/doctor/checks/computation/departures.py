@@ -13,7 +13,8 @@ from hexsearch.doctor.hypotheses.general.norm_statistics import NormGap, modules
 
 _SAME, _APART = 0.35, 0.6  # gaps of a norm that is as in training, and of one that is not
 _JUMP = 4.0  # factor by which the gap grows from one norm to the next
-_PLACE, _STEP = 0.2, 2.0  # the same where new statistics give better answers
+# The same where new statistics give better answers. Statistics that lag depart by and by.
+_PLACE, _STEP = 0.2, 3.0
 _TOLD = 6  # modules between two norms
 REMEDY = (
     "encode as in training: compare encode() and what load() returns with the code of the training "

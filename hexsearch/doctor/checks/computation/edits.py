@@ -31,7 +31,7 @@ _GOOD = 1.4  # such times from which on an edit is told as one that helps alone
 _ERROR = 0.03  # gain from which on it is an error
 _USEFUL = 0.23  # value loss that an edit must reach
 _NATS, _SURER = 0.08, 6.0  # what the policy must gain, also in standard errors
-_WORSE, _SERIOUS = 0.005, 0.8  # what the value may lose by it, and a gain that is an error
+_WORSE, _SERIOUS = 0.005, 0.8  # what the value may lose, or an error of it; gain of an error
 # Nats by which moves must be likelier than by uniform cells, and where answers are good.
 _KNOWN, _WELL_KNOWN = 0.4, 1.0
 _PARTLY = (
@@ -120,8 +120,10 @@ def _of_value(own: Floats, other: Floats, game: Rows, table: float) -> Told | No
 def _of_policy(own: Losses, other: Losses, game: Rows, size: int) -> Told | None:
     """What is told if an edit makes the moves played far likelier, and values no worse."""
     moved = np.isfinite(own.policy) & np.isfinite(other.policy)
-    gains = (own.policy - other.policy)[moved]
-    if len(gains) < _NEEDED or (own.value - other.value).mean() < -_WORSE:
+    gains, lost = (own.policy - other.policy)[moved], other.value - own.value
+    if len(gains) < _NEEDED:
+        return None
+    if lost.mean() > max(_WORSE, clustered_error(lost - lost.mean(), game)):
         return None
     noise = clustered_error(gains - gains.mean(), game[moved])
     last = float(other.policy[moved].mean())

@@ -189,8 +189,9 @@ def _stale(
             "batch norm",
             f"with batch-norm statistics of these positions the value loss is "
             f"{errors[1].mean():.3f}, and {errors[0].mean():.3f} with those of the network",
-            "batch-norm statistics are not those of what the network is given: they were taken on "
-            "few or other positions, in the last batches, or with other weights",
+            "batch-norm statistics are not those of what the network is given: they lag behind "
+            "weights that still moved fast (a short training, or a rate that is high to its end), "
+            "or were taken on few or other positions, or with other weights",
             "compute the statistics over a few thousand training positions after the last step, "
             "and save them with the weights",
             root="norms",

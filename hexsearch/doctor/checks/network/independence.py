@@ -12,6 +12,7 @@ from hexsearch.analysis.boards import Positions
 from hexsearch.doctor.checks.computation.calls import call_findings
 from hexsearch.doctor.checks.network.rows import (
     CLOSE,
+    QUANTISED,
     Respond,
     Spread,
     by_rows,
@@ -208,11 +209,18 @@ def independence_findings(
             yield _by_place(permuted)
             return
     if max(permuted, together, whole) > CLOSE:
-        yield _finding(
+        evidence = (
             f"an answer changes by up to {max(permuted, together, whole):.2f} standard deviations "
-            "with the other positions of its batch",
-            by_rows(respond, planes, spread)
-            or mixing_module(respond, planes[:half], _ALONE)
+            "with the other positions of its batch"
+        )
+        cause = by_rows(respond, planes, spread) or mixing_module(respond, planes[:half], _ALONE)
+        if cause.endswith(QUANTISED):
+            remedy = "ask one position at a time, or quantise statically, where this matters"
+            yield Finding.warning("modes", evidence, cause, remedy, root="modes")
+            return
+        yield _finding(
+            evidence,
+            cause
             or "batch norm is in train mode at inference, or an operation (a softmax, a mean, an "
             "attention) goes over the batch instead of the board",
             "call eval() on the model before inference; check the dimension of every softmax, mean "

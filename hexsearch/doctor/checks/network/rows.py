@@ -18,6 +18,11 @@ _SAME, _OTHER = 1e-4, 1e-2  # differences of equal inputs and of other outputs, 
 Answers = tuple[Tensor, Tensor]  # policy and value
 Respond = Callable[[Tensor], Answers]
 
+QUANTISED = (
+    "quantised dynamically: the range of its inputs is taken over the whole batch, so answers "
+    "differ a little with the other positions"
+)
+
 
 def by_rows(respond: Respond, planes: Tensor, spread: Spread) -> str:
     """In words, which row's answer each row of a batch gets; empty if it is that of none."""
@@ -115,6 +120,8 @@ def mixing_module(respond: Respond, planes: Tensor, few: int) -> str:
             f"batch norm {where} has no running statistics (track_running_stats=False), "
             "so it uses those of the batch at inference, as in train mode"
         )
+    if "quantized.dynamic" in type(module).__module__:
+        return f"{where} is {QUANTISED}"
     return (
         f"in {where} an operation (a norm, a softmax, a mean, an attention) goes over the "
         "batch (dimension 0) instead of the board or the channels, so positions depend on each "

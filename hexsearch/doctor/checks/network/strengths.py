@@ -32,6 +32,7 @@ _NOISY = 0.08  # share of wrong labels that explains a weakness
 _UPSIDE_DOWN = 0.35  # AUC below which answers are inverted
 _PILE, _PILED = 0.1, 0.02  # share of answers at the end of a range that is cut off, and how near
 _RANKS, _SURER, _USEFUL = 0.58, 0.8, 0.245  # AUC, factor on log odds, and value loss with it
+_JUST_BEFORE = 4  # plies to the end of positions that are nearly decided
 _HALF = 0.35  # distance to 0 or 1 that all answers keep if half of the range is not used
 
 
@@ -117,6 +118,10 @@ def _of_finished_boards(observed: Observed) -> str:
     p, won, final = evaluation.win_prob_red, evaluation.red_won, evaluation.final
     right = ((p > 0.5) == (won == 1)) & (p != 0.5)
     if final.sum() < FEW or right[final].mean() < 0.9 or right[~final].mean() > 0.65:
+        return ""
+    # A weak network that has seen all positions is nearly as good just before the end.
+    near = ~final & (evaluation.to_end <= _JUST_BEFORE)
+    if right[near].mean() > 0.8:
         return ""
     return (
         f"answers are right on finished boards ({right[final].mean():.0%}) and not elsewhere "

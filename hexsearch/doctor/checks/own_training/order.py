@@ -39,9 +39,8 @@ def check_order(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         return
     yield from _small_batches(own, rows)
     few = few_positions(own, rows, _all_positions(own))
-    if few:
-        remedy = "draw from all rows: look at the length of the data set and at its sampler"
-        yield Finding.error("training positions", *few, remedy, root="stages")
+    if few is not None:
+        yield few
         return
     found = list(_stages(own, rows)) or list(_repeated(own, rows)) or list(_together(own, rows))
     yield from found

@@ -26,11 +26,13 @@ from hexsearch.doctor.own_training.losses.targets import (
     pulled_together,
     read_as,
 )
+from hexsearch.doctor.own_training.mixed_planes import are_blends
 from hexsearch.doctor.own_training.watched import OwnTraining
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 
 _BATCHES = 6  # that are looked at one by one
 _FEW, _WRONG = 40, 0.02  # rows that are needed, and the share of wrong ones that is reported
+_BLENDED = 0.25  # the same of blends of two boards, which have the result of either
 _OFF = 0.05  # difference of a chance that belongs to the loss and of the one that is reported
 _USUAL = 0.2  # distance from usual targets within which a formula is trusted
 _LARGE, _CUT_OFF = 20.0, 0.02  # raw value, and the distance of its chance from 0 or 1
@@ -102,7 +104,7 @@ def check_value(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     soft = list(uncertain(own, labels, wrong))
     if soft:
         yield from soft
-    elif wrong.mean() > _WRONG:
+    elif wrong.mean() > (_BLENDED if own.rows and are_blends(own.rows.inputs) else _WRONG):
         yield wrong_labels(own, labels, wrong)
     else:
         yield from _reading(own)

@@ -15,6 +15,7 @@ from hexsearch.config.trunk import NetworkConfig
 from hexsearch.data.batch import Batch
 from hexsearch.data.encoder import PositionEncoder
 from hexsearch.doctor.findings import Finding
+from hexsearch.doctor.hypotheses.formulas.foreign_readout import stays_within
 from hexsearch.doctor.hypotheses.formulas.readout_causes import (
     explain,
     explain_cut_off,
@@ -76,7 +77,7 @@ def check_contract(pipeline: ExaminedPipeline) -> Iterator[Finding]:
             if cut is not None:
                 evidence, (cause, remedy) = f"{evidence}; {cut[0]}", cut[1:]
             yield Finding.error("read-out", evidence, cause, remedy, root="read-out")
-        elif cut is not None:
+        elif cut is not None and not stays_within(inner, pipeline.observed):
             least, most = ends_of_answers(inner)
             yield Finding(
                 "read-out",

@@ -47,10 +47,13 @@ def norm_edits(network: nn.Module, planes: Tensor) -> Iterator[Edit]:
         yield Edit(
             "means",
             "the means of what batch norms get in place of their running means",
-            f"the biases of {len(biasless)} convolution(s) before norms, such as {biasless[0]}, "
-            "were left out (bias=False, and strict=False when the weights were loaded): the "
-            "running means of the norms contain them, so every channel is off by a number",
-            "build the convolutions with biases as in training, and load strictly",
+            "the running means of the batch norms are not those of what they get, so every "
+            f"channel is off by a number: the biases of {len(biasless)} convolution(s) before "
+            f"norms, such as {biasless[0]}, were left out (bias=False, and strict=False when the "
+            "weights were loaded), or the means lag behind weights that still moved fast (a short "
+            "training, or a rate that is high to its end)",
+            "build the convolutions with biases as in training, and load strictly; if they never "
+            "had any, compute the statistics again over some thousand training positions",
             partial(_with_own_means, norms),
         )
     scaled = [pair for module in network.modules() if (pair := _scale_and_shift(module))]

@@ -8,7 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hexsearch.doctor.hypotheses.formulas.readout_forms import cut_off, ends_of_answers
+from hexsearch.doctor.networks import Observed
 from hexsearch.model.readout import Readout
+
+_ROUNDING, _WHOLE = 1e-6, 0.999  # of a raw value; range of answers up to both ends
 
 
 class ForeignReadout(Readout):
@@ -54,3 +58,17 @@ def of_values(function: Callable[..., Any], raw: Tensor, *given: Tensor) -> Any:
         if raw.ndim != 1:
             raise
     return function(raw[:, None], *given).reshape(len(raw))
+
+
+def stays_within(readout: Readout, observed: Observed | None) -> bool:
+    """Whether a user's network puts out nothing beyond the ends of its loss, as by a sigmoid.
+
+    What is cut off is then an epsilon before a logarithm. It must leave nearly all answers.
+    """
+    if observed is None or not isinstance(readout, ForeignReadout):
+        return False
+    ends, answers = cut_off(readout), ends_of_answers(readout)
+    if ends is None or answers[1] - answers[0] < _WHOLE:
+        return False
+    raw = readout.sign * observed.raw
+    return bool(raw.min() >= ends[0] - _ROUNDING and raw.max() <= ends[1] + _ROUNDING)

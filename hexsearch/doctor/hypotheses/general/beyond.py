@@ -49,7 +49,8 @@ def beyond_a_number(evaluation: Evaluation, table: Floats) -> str:
                         f"answers are as good as a table's except where the {name} is {where} "
                         f"{bound}, where the value loss is {float(lost[bad].mean()):.2f} higher: "
                         "the network was not trained on such positions (only on the others, such "
-                        "as openings or endings), or its labels or planes were wrong there"
+                        "as openings or endings), its labels or planes were wrong there, or it has "
+                        "learnt too little of them yet"
                     )
     return text
 

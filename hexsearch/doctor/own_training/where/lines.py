@@ -16,7 +16,7 @@ import torch
 
 from hexsearch.model.plugins import is_of_a_user
 
-Kind = Literal["made", "schedule", "cleared", "backward", "clip"]
+Kind = Literal["made", "schedule", "cleared", "backward", "grad", "clip"]
 _FRAME = re.compile(r'File "(.+)", line (\d+), in ')
 _MOST = 2  # lines of a kind that are kept
 

@@ -38,6 +38,8 @@ class Source:
     def __init__(self, file: str) -> None:
         self.file = file
         self.tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+        # What runs as a program only is not what was watched.
+        self.tree.body = [each for each in self.tree.body if not _is_for_a_program(each)]
         self.parents = {
             child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)
         }
@@ -267,3 +269,11 @@ def source_of(file: str) -> Source | None:
 @lru_cache(maxsize=64)
 def _parsed(file: str, changed: int) -> Source:
     return Source(file)
+
+
+def _is_for_a_program(node: ast.stmt) -> bool:
+    """Whether a statement is `if __name__ == "__main__"`."""
+    if not (isinstance(node, ast.If) and isinstance(node.test, ast.Compare)):
+        return False
+    sides = [node.test.left, *node.test.comparators]
+    return any(isinstance(each, ast.Name) and each.id == "__name__" for each in sides)

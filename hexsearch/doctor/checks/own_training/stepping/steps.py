@@ -68,6 +68,17 @@ def check_steps(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 
 def _no_step(recording: Recording) -> Finding:
     seen = len(recording.late)
+    by_hand = recording.lines.among(["grad", "backward"])
+    if by_hand and not seen:
+        return Finding(
+            "training steps",
+            "info",
+            f"gradients are computed in {by_hand[0]}, and no module is called and no optimiser of "
+            "torch steps",
+            "the training is written by hand on bare tensors: nothing of it can be watched",
+            "to have it examined, call a module and step an optimiser of torch",
+            root="no step",
+        )
     return Finding.error(
         "training steps",
         f"the training function called its network {seen:,} times with a gradient, and no "
