@@ -243,7 +243,8 @@ def _repeated(trial: WatchedTrial, reports: Sequence[TrialReport]) -> Iterator[F
     own, is_late = trial.evaluate()[0].metrics().overall.log_loss, False
     try:
         trial.watch(1)
-        is_late = _equal([trial.report().metrics.overall.log_loss], [own])
+        third = trial.report().metrics.overall.log_loss
+        is_late = _equal([third], [own]) and not _equal([own], [last.log_loss])
     except TrialError:
         pass
     yield Finding.error(
