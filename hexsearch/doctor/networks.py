@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 GAMES_OBSERVED = 300
 _BATCH = 256
 _POSITIONS = 16_000  # largest number, roughly, of positions in all observed games
-_FEW, _PROBED = 6_000, 64  # those of a slow network, and positions that tell how slow it is
+_FEW, _PROBED = 6_000, 64  # those of a slow network, and positions that tell how slow one is
 _SECONDS = 45.0  # of the CPU from which on a network is slow
 _YOUNG = 20_000  # positions seen; a network that has seen fewer is still weak
 
@@ -150,8 +150,8 @@ def observe(
     if len(games) > GAMES_OBSERVED:
         rng = np.random.default_rng(seed)
         games = np.sort(rng.choice(games, GAMES_OBSERVED, replace=False))
-    most = _affordable(examined, archive, games)
-    room = most * len(games) // max(int(archive.lengths[games].sum()), 1)
+    held = int(archive.lengths[games].sum())
+    room = _affordable(examined, archive, games, held) * len(games) // max(held, 1)
     if room < len(games):
         games = np.sort(np.random.default_rng(seed).choice(games, max(room, 20), replace=False))
     records = [archive.game(int(game)) for game in games]
@@ -180,17 +180,28 @@ def observe(
     return Observed(positions, evaluation, raw, reported, policy, moves_played, of_red)
 
 
-def _affordable(examined: ExaminedNetwork, archive: GameArchive, games: NDArray[np.int64]) -> int:
-    """The largest number of positions that are observed, smaller for a slow network."""
-    if not len(games):
+def _affordable(
+    examined: ExaminedNetwork, archive: GameArchive, games: NDArray[np.int64], held: int
+) -> int:
+    """The largest number of positions that are observed, smaller for a slow network.
+
+    Args:
+        held: positions of the games.
+    """
+    if held <= _FEW:
         return _POSITIONS
     record = archive.game(int(games[0]))
     moves = [record.moves[: ply % (len(record.moves) + 1)] for ply in range(_PROBED)]
     planes = examined.planes(positions_of_moves(moves, examined.size))
+    each = seconds_for_one(examined, planes)
+    return max(_FEW, min(_POSITIONS, int(_SECONDS / max(each, 1e-9))))
+
+
+def seconds_for_one(examined: ExaminedNetwork, planes: Tensor) -> float:
+    """CPU seconds that the answer to one position takes, from a few of them."""
     started = time.process_time()
-    examined.respond(planes)
-    seconds = (time.process_time() - started) / _PROBED
-    return max(_FEW, min(_POSITIONS, int(_SECONDS / max(seconds, 1e-9))))
+    examined.respond(planes[:_PROBED])
+    return (time.process_time() - started) / len(planes[:_PROBED])
 
 
 def answer(

@@ -152,7 +152,7 @@ def test_a_slow_network_is_asked_less(
     pipeline = ExaminedPipeline(label="foreign", archive=archive, foreign=foreign)
     observed = pipeline.observed
     assert observed is not None
-    monkeypatch.setattr(inputs, "_seconds", lambda *_: 10.0)
+    monkeypatch.setattr(inputs, "seconds_for_one", lambda *_: 0.1)
     asked.clear()
     scores = inputs.input_scores(foreign, observed, 0)
     assert scores[0].name == "as it is" and set(asked) == {120}

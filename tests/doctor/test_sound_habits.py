@@ -8,18 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hexsearch.data.archive import GameArchive, build_archive
+from hexsearch.data.archive import GameArchive
 from hexsearch.doctor.checks.network.independence import independence_findings
 from hexsearch.doctor.own_training.mixed_planes import are_blends
 from tests.doctor.own_scripts import SIZE, Games, Net, Play, Script, bce
-from tests.doctor.test_own_training_forms import findings
-from tests.doctor.test_play import random_game
+from tests.doctor.test_own_training_forms import findings, played
 
-
-@pytest.fixture(scope="module")
-def played() -> GameArchive:
-    rng = np.random.default_rng(5)
-    return build_archive([random_game(SIZE, rng) for _ in range(60)])
+__all__ = ["played"]
 
 
 def tensors(games: Games) -> tuple[Tensor, Tensor, Tensor]:

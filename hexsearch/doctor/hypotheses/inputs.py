@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -20,7 +19,13 @@ from hexsearch.doctor.hypotheses.general.plane_changes import (
     scaled,
 )
 from hexsearch.doctor.hypotheses.policies import uniform_likelihood
-from hexsearch.doctor.networks import ExaminedNetwork, Observed, respond_in_parts, take
+from hexsearch.doctor.networks import (
+    ExaminedNetwork,
+    Observed,
+    respond_in_parts,
+    seconds_for_one,
+    take,
+)
 from hexsearch.errors import PluginError
 from hexsearch.training.metrics import slice_metrics
 
@@ -33,7 +38,7 @@ _NUMBERS = (" for ", " times ", " as ")  # in the names of changes of numbers al
 _INVERTED = ", and gives 1 - p"
 _POSITIONS = 800  # positions that each transformation is tried on
 _SECONDS = 25.0  # of the CPU that are wanted for all of them
-_FEWEST, _PROBED = 120, 64  # positions of a slow network, and those that tell how slow it is
+_FEWEST = 120  # positions of a slow network
 NEAR = 14  # plies to the end within which a network should be rather sure
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -126,7 +131,8 @@ def _chosen(
     usable = near if len(near) >= _POSITIONS // 2 else np.arange(len(observed.positions))
     chosen = np.sort(rng.choice(usable, min(_POSITIONS, len(usable)), replace=False))
     prepared = _prepared(examined, observed, chosen)
-    seconds = _seconds(examined, prepared[1]) * len(prepared[2])
+    each = seconds_for_one(examined, prepared[1])
+    seconds = each * len(prepared[1]) * len(prepared[2])
     if seconds > _SECONDS and len(chosen) > _FEWEST:
         few = max(_FEWEST, int(len(chosen) * _SECONDS / seconds))
         chosen = np.sort(rng.choice(chosen, few, replace=False))
@@ -143,13 +149,6 @@ def _prepared(
     changes: list[tuple[str, Change]] = [("as it is", scaled(1.0))]
     changes += all_changes(planes, torch.from_numpy(positions.plies % 2 == 1))
     return positions, planes, changes + _other_plies(examined, observed, chosen)
-
-
-def _seconds(examined: ExaminedNetwork, planes: Tensor) -> float:
-    """CPU seconds that answers to planes take, from some of them."""
-    started = time.process_time()
-    examined.respond(planes[:_PROBED])
-    return (time.process_time() - started) * len(planes) / len(planes[:_PROBED])
 
 
 def _other_plies(

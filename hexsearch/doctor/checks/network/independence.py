@@ -208,30 +208,35 @@ def independence_findings(
         if spread.gap(_first(second, len(few)), _first(mixed, len(few))) <= CLOSE:
             yield _by_place(permuted)
             return
-    if max(permuted, together, whole) > CLOSE:
-        evidence = (
-            f"an answer changes by up to {max(permuted, together, whole):.2f} standard deviations "
-            "with the other positions of its batch"
-        )
-        cause = by_rows(respond, planes, spread) or mixing_module(respond, planes[:half], _ALONE)
-        if cause.endswith(QUANTISED):
-            remedy = "ask one position at a time, or quantise statically, where this matters"
-            yield Finding.warning("modes", evidence, cause, remedy, root="modes")
-            return
-        yield _finding(
-            evidence,
-            cause
-            or "batch norm is in train mode at inference, or an operation (a softmax, a mean, an "
-            "attention) goes over the batch instead of the board",
-            "call eval() on the model before inference; check the dimension of every softmax, mean "
-            "and norm",
-        )
+    if (gap := max(permuted, together, whole)) > CLOSE:
+        yield _by_batch(respond, planes, spread, gap)
         return
     yield from symmetry_findings(respond, asked, second, for_mover)
 
 
 def _first(answers: tuple[Tensor, Tensor], count: int) -> tuple[Tensor, Tensor]:
     return answers[0][:count], answers[1][:count]
+
+
+def _by_batch(respond: Respond, planes: Tensor, spread: Spread, gap: float) -> Finding:
+    """The finding for answers that depend on the other positions of their batch."""
+    evidence = (
+        f"an answer changes by up to {gap:.2f} standard deviations with the other positions of its "
+        "batch"
+    )
+    half = max(len(planes) // 2, 1)
+    cause = by_rows(respond, planes, spread) or mixing_module(respond, planes[:half], _ALONE)
+    if cause.endswith(QUANTISED):
+        remedy = "ask one position at a time, or quantise statically, where this matters"
+        return Finding.warning("modes", evidence, cause, remedy, root="modes")
+    return _finding(
+        evidence,
+        cause
+        or "batch norm is in train mode at inference, or an operation (a softmax, a mean, an "
+        "attention) goes over the batch instead of the board",
+        "call eval() on the model before inference; check the dimension of every softmax, mean and "
+        "norm",
+    )
 
 
 def _by_place(gap: float) -> Finding:
