@@ -198,7 +198,10 @@ _WITHOUT_AMOUNT: dict[str, tuple[Inject, str]] = {
         "always 0|does not|detached",
     ),
     "gradients reversed": (_each_gradient(lambda g, n: -g), "sign|scaled|times"),
-    "gradients by sign": (_each_gradient(lambda g, n: g.sign()), "changed between|another loss"),
+    "gradients by sign": (
+        _each_gradient(lambda g, n: g.sign()),
+        "changed between|another loss|only the sign is kept",
+    ),
     "value gradient kept from the trunk": (
         _each_gradient(lambda g, n: torch.zeros_like(g) if n.startswith("trunk") else g),
         "single parts|removed|part",

@@ -45,7 +45,8 @@ def findings_on_network(fault: NetworkFault, trained: Trial, archive: GameArchiv
     return alarms(examine(examined))
 
 
-@pytest.mark.parametrize("seed", [1, 9, 12, 17, 19, 25])
+# The last four were named wrongly until 2026-12-01.
+@pytest.mark.parametrize("seed", [1, 9, 12, 17, 19, 25, 40_015, 40_023, 40_052, 40_068])
 def test_a_fault_of_a_pipeline_is_named_although_nobody_listed_it(
     seed: int, archive: GameArchive
 ) -> None:

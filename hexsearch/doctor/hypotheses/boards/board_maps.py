@@ -14,6 +14,7 @@ _ROWS, _FEW = 400, 60  # boards that are looked at
 _FULL = 0.6  # share of cells that are not 0 from which on these are no stones
 _EXACT = 0.02  # largest residual of a plane, in its standard deviations
 _LINEAR = 0.98  # share of the variance that a linear map must explain
+_BETTER = 0.5  # share of the variance that cells leave alone, and that the map may leave
 _RIDGE = 1e-3  # keeps the map determined where cells are always empty
 
 
@@ -105,7 +106,9 @@ def _linear(some: NDArray[np.float64], board: NDArray[np.float64]) -> str:
     weights = np.linalg.solve(gram, x[:half].T @ outputs[:half])
     rest = outputs[half:] - x[half:] @ weights
     share = 1 - float(rest.var()) / max(float(outputs[half:].var()), 1e-12)
-    if share < _LINEAR:
+    slope, offset = np.polyfit(inputs.reshape(-1), outputs.reshape(-1), 1)
+    alone = (outputs - slope * inputs - offset)[half:]
+    if share < _LINEAR or rest.var() > _BETTER * alone.var():
         return ""
     size = np.abs(weights[:-1]).reshape(channels, rows * columns, channels, rows * columns)
     own = np.stack([size[n, :, n] for n in range(channels)]).mean(axis=0)  # [from, to]

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from hexsearch.config.trial import TrialConfig
-from hexsearch.doctor.findings import in_words
 from hexsearch.doctor.hypotheses.optimisation.batch_sums import (
     CLOSE,
     by_count,
@@ -18,15 +17,14 @@ from hexsearch.doctor.hypotheses.optimisation.batch_sums import (
     joined,
 )
 from hexsearch.doctor.hypotheses.optimisation.loss_weights import (
-    other_auxiliary,
     other_weights,
     summed_parts,
 )
+from hexsearch.doctor.hypotheses.optimisation.parts import PARALLEL, by_heads, by_part, by_sources
 from hexsearch.doctor.hypotheses.table import Hypothesis
 from hexsearch.doctor.recorded import Flat, WatchedStep
 
-_ABOUT = 0.05  # difference of equal factors
-_PARALLEL = 0.999  # cosine above which two gradients have the same direction
+_SAME = 0.999_999  # the same where the gradients of several losses might explain it as well
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def explain_gap(
         return Hypothesis(
             "none", "no gradient reaches the optimiser", "call backward() on the loss before step()"
         )
-    if gap.cosine > _PARALLEL:
+    if gap.cosine > PARALLEL:
         return summed_parts(gap.ratio, config) or _other_length(gap, limit)
     wanted = expected_gradient(step, config)
     owners = [owner for owner in wanted if owner in step.given]
@@ -126,75 +124,20 @@ def explain_gap(
     used = {name: vector for name, vector in sources.items() if float(vector.norm()) > 0}
     coefficients, fits = fits_of(given, list(used.values()))
     if not fits:
-        told = _by_heads(step, config, used, given) or _by_sources(step, config, owners)
+        told = by_heads(step, config, wanted, used, given)
+        told = told or by_sources(step, config, wanted, owners)
         return (
             told
-            or _by_part(step, config, owners)
+            or by_part(step, wanted, owners)
             or _with_others(
                 joined(step.before, owners), joined(matrices, owners), given, list(used.values())
             )
         )
     shares = dict(zip(used, coefficients, strict=True))
-    return by_count(steps, config, owners) or other_weights(shares, config)
-
-
-def _by_heads(
-    step: WatchedStep, config: TrialConfig, used: dict[str, Tensor], given: Tensor
-) -> Hypothesis | None:
-    """Auxiliary losses that have other weights than configured, beside each other.
-
-    Args:
-        used: gradients of the losses over all weights, by their names.
-        given: the gradient that the optimiser gets.
-    """
-    if len(step.taught) < 2:
-        return None
-    wanted = expected_gradient(step, config)
-    owners = [owner for owner in wanted if owner in step.given]
-    zero = {owner: wanted[owner] * 0 for owner in owners}
-    heads = {name: joined(zero | each, owners) for name, each in step.taught.items()}
-    apart = {name: each for name, each in used.items() if name != "auxiliary"} | heads
-    coefficients, fits = fits_of(given, list(apart.values()))
-    return other_auxiliary(dict(zip(apart, coefficients, strict=True)), config) if fits else None
-
-
-def _by_sources(step: WatchedStep, config: TrialConfig, owners: list[str]) -> Hypothesis | None:
-    """Gradients of the losses that are combined otherwise on the trunk than on the heads."""
-    wanted, shares = expected_gradient(step, config), {}
-    for owner in owners:
-        both = [step.value_gradient.get(owner), step.policy_gradient.get(owner)]
-        used = [each for each in both if each is not None and float(each.norm()) > 0]
-        if len(used) < 2 or owner in step.other_gradient:
-            if fits_of(step.given[owner], [wanted[owner]])[1]:
-                continue
-            return None
-        coefficients, fits = fits_of(step.given[owner], used)
-        if not fits:
-            return None
-        shares[owner] = coefficients
-    if len(shares) != 1 or config.policy_head.weight <= 0:
-        return None
-    (owner, (value, policy)) = next(iter(shares.items()))
-    weighted = (
-        config.value_weight * step.value_gradient[owner],
-        config.policy_head.weight * step.policy_gradient[owner],
-    )
-    factors = value / config.value_weight, policy / config.policy_head.weight
-    dot = float((weighted[0] * weighted[1]).sum())
-    kept = [1 - dot / max(float(each.square().sum()), 1e-12) for each in weighted]
-    is_projected = all(abs(a - b) < _ABOUT for a, b in zip(factors, kept, strict=True))
-    how = "agree" if dot > 0 else "are in conflict"
-    return Hypothesis(
-        "combined",
-        f"on the {in_words(owner)} the gradients of value and policy loss enter by factors of "
-        f"{factors[0]:.3g} and {factors[1]:.3g} of their weights, and by their weights elsewhere"
-        + (
-            f": each is projected away from the other (gradient surgery), here where they {how}"
-            if is_projected
-            else " (they are combined in another way there)"
-        ),
-        "send back the weighted sum of the losses; project gradients only where they are in "
-        "conflict",
+    return (
+        by_count(steps, config, owners)
+        or by_part(step, wanted, owners, _SAME)
+        or other_weights(shares, config)
     )
 
 
@@ -270,25 +213,4 @@ def _other_length(gap: GradientGap, limit: float) -> Hypothesis:
         "scaled",
         f"the loss that is minimised is {gap.ratio:.3g} times the configured one",
         "weight the losses by trial.value_weight and policy_head.weight only; average them once",
-    )
-
-
-def _by_part(step: WatchedStep, config: TrialConfig, owners: list[str]) -> Hypothesis | None:
-    """The gradients of single parts have another length or sign."""
-    wanted = expected_gradient(step, config)
-    factors = []
-    for owner in owners:
-        given, expected = step.given[owner], wanted[owner]
-        if float(expected.norm()) == 0:
-            continue
-        cosine = float(torch.nn.functional.cosine_similarity(given, expected, dim=0))
-        ratio = float(given.norm() / expected.norm())
-        if abs(cosine) < _PARALLEL and float(given.norm()) > 0:
-            return None
-        factors.append(f"{in_words(owner)} {ratio * (1 if cosine >= 0 else -1):.3g}")
-    return Hypothesis(
-        "by part",
-        f"gradients of single parts are scaled or removed, by these factors: {', '.join(factors)}",
-        "do not change gradients after backward(); for another step of the value head set "
-        "optimiser.value_lr_factor",
     )
