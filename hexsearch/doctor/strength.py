@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexsearch.analysis.value_analyzer import clustered_error
+from hexsearch.doctor.hypotheses.inputs import NEAR
 from hexsearch.doctor.hypotheses.policies import log_softmax, uniform_likelihood
+from hexsearch.doctor.hypotheses.values import Reading, readings, simplest_of_the_best
 from hexsearch.doctor.networks import Observed
 from hexsearch.training.metrics import slice_metrics
 
@@ -16,6 +18,10 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 CONSTANT = 0.005  # standard deviation below which answers count as constant
 FEW = 15  # games, or finished boards, below which a figure is not used
+READ_BETTER = 0.01  # gain in value loss that another reading must have
+_AS_GOOD = 1.4  # times the value loss of a table of shortest paths, up to which answers are good
+_ENDS = 0.6  # size that values near the end of a game reach if they were trained to be -1 and 1
+_LARGE, _CERTAIN = 0.05, 8.0  # gain, also in its errors, that random weights do not have
 
 
 @dataclass(frozen=True)
@@ -129,3 +135,28 @@ def _policy_gain(observed: Observed) -> float:
         return 0.0
     log_p = log_softmax(logits)[np.arange(len(moving)), played]
     return float(log_p.mean()) - uniform_likelihood(observed.positions.size)
+
+
+def is_read_otherwise(observed: Observed, table: Floats) -> bool:
+    """Whether another decoding or side makes answers good: no other explanation is needed then."""
+    best = simplest_of_the_best(readings(observed), READ_BETTER)
+    if best is None or best.answers.std() < CONSTANT or not restores(best, observed, table):
+        return False
+    won = observed.evaluation.red_won
+    known = float(np.square(table - won).mean())
+    return float(np.square(best.answers - won).mean()) <= _AS_GOOD * known
+
+
+def restores(best: Reading, observed: Observed, table: Floats) -> bool:
+    """Whether a reading gives sensible answers, or is a usual decoding with an acceptable loss."""
+    majority = max(observed.evaluation.red_won.mean(), 1 - observed.evaluation.red_won.mean())
+    if best.decoding in ("raw", "signed") and best.value_loss < 0.26:
+        # Smoothed logits are small, and (raw + 1) / 2 is near their sigmoid.
+        near = observed.value[observed.evaluation.to_end <= NEAR]
+        sure = float(np.quantile(np.abs(near), 0.9)) > _ENDS
+        return best.decoding == "raw" or sure or bool(near.min() >= 0.0)
+    won = observed.evaluation.red_won
+    auc = slice_metrics(best.answers, won, observed.evaluation.game).auc
+    right = best.accuracy > majority + 0.03
+    sensible = auc > sensible_auc(table, won) or best.gain > max(_LARGE, _CERTAIN * best.noise)
+    return best.value_loss < 0.24 and right and sensible

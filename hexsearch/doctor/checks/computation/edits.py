@@ -19,6 +19,7 @@ from hexsearch.doctor.hypotheses.code.search import Search, read
 from hexsearch.doctor.hypotheses.edits.trying import Floats, Losses, Rows, scaled_errors
 from hexsearch.doctor.hypotheses.general.norm_statistics import copied
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
+from hexsearch.doctor.strength import is_read_otherwise
 
 _NEEDED = 256  # positions of the second halves of games that are needed
 _TRIED, _CONFIRMED = 256, 1024  # positions of a trial and of what confirms it
@@ -53,6 +54,8 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     late = np.flatnonzero(evaluation.to_end <= evaluation.ply)
     if not isinstance(foreign.model, nn.Module) or len(late) < _NEEDED:
         return
+    if is_read_otherwise(observed, needed(pipeline.table)):
+        return
     # A network that cannot be copied is edited itself, and left as it was.
     copy = copied(foreign.model)
     network = foreign.model if copy is None else copy  # a module may have a length
@@ -83,7 +86,8 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if told is not None:
             severity, evidence, is_good = told
             evidence = f"in the second halves of games, {evidence} with {edit['words']}"
-            cause, remedy, root = edit["cause"], edit["remedy"], "computation"
+            cause, remedy = edit["cause"], edit["remedy"]
+            root = "wrapping" if edit["family"] == "wrapping" else "computation"
             if not is_good:
                 severity, cause = "warning", _PARTLY.format(cause)
             # An edit may make up for a part of what is lost.

@@ -31,6 +31,7 @@ _MANY = 400  # weights that a layer must have to be looked at
 _FEW_LEVELS, _MOST_LEVELS = 0.2, 256  # share, and number, of different weights that are few
 _LOOKED_AT = 64  # positions whose activations are looked at
 _BATCHES = 50  # batches that are no training
+_MOVED = 0.06  # change of a norm's scale that takes more steps
 _LAYERS = 3  # with so many of which most weights are 0, this is the cause of wrong answers
 _ZEROS = 0.5  # share of weights of exactly 0 that is reported
 
@@ -131,12 +132,16 @@ def _dead_layer(pipeline: ExaminedPipeline) -> Finding | None:
 def _begun(model: nn.Module, observed: Observed | None) -> Finding | None:
     """The finding for a weak network whose batch norms have counted a few batches."""
     auc = None if observed is None else observed.evaluation.metrics().overall.auc
-    counts = [
-        int(norm.num_batches_tracked)
+    norms = [
+        norm
         for norm in model.modules()
         if isinstance(norm, _BatchNorm) and norm.num_batches_tracked is not None
     ]
+    counts = [int(norm.num_batches_tracked or 0) for norm in norms]
     if not counts or not 0 < max(counts) < _BATCHES or auc is None:
+        return None
+    # Statistics may have been computed anew with a few batches after a long training.
+    if any(bool(((norm.weight - 1).abs() > _MOVED).any()) for norm in norms if norm.affine):
         return None
     if max(auc, 1 - auc) > _LEARNT:
         return None  # an inverted value has learnt, too

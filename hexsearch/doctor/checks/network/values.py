@@ -34,15 +34,12 @@ from hexsearch.doctor.hypotheses.values import (
 )
 from hexsearch.doctor.networks import Observed
 from hexsearch.doctor.pipeline import SEED, ExaminedPipeline, needed
-from hexsearch.doctor.strength import CONSTANT, sensible_auc
+from hexsearch.doctor.strength import CONSTANT, READ_BETTER, restores, sensible_auc
 from hexsearch.training.metrics import slice_metrics
 
-_ENDS = 0.6  # size that values near the end of a game reach if they were trained to be -1 and 1
-_LARGE, _CERTAIN = 0.05, 8.0  # gain, also in its errors, that random weights do not have
 _APART = 0.15  # difference of the AUC by the side to move of a network that knows one side
 _FROM_MINUS_ONE = ("signed", "tanh")  # decodings of values from -1 to 1
 _MOVES = 0.8  # share of what other planes add to the policy, if it is read otherwise
-_GAIN = 0.01  # gain in value loss that another reading must have
 _ODD = (
     "the value belongs to the side to move and is reported as one colour's, or labels were "
     "inverted on odd plies"
@@ -109,7 +106,7 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """
     observed, examined = needed(pipeline.observed), needed(pipeline.examined)
     found = readings(observed)
-    best = simplest_of_the_best(found, _GAIN)
+    best = simplest_of_the_best(found, READ_BETTER)
     scores = input_scores(examined, observed, SEED)
     near = observed.evaluation.to_end <= NEAR
     won = observed.evaluation.red_won
@@ -125,9 +122,9 @@ def check_reading(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         if max((score.gain for score in moves), default=0.0) > _MOVES * other_planes.policy_gain:
             other_planes = None
     if other_planes is not None:
-        restored = best is not None and _restores(best, observed, table)
+        restored = best is not None and restores(best, observed, table)
         loss = np.square(best.answers - won)[near].mean() if best and restored else 1.0
-        if other_planes.value_loss < loss - _GAIN:
+        if other_planes.value_loss < loss - READ_BETTER:
             yield of_other_planes(other_planes, scores[0], mover[0] if mover else None, sides)
             return
     control = pipeline.loaded is not None and pipeline.loaded.predictor.readout.control
@@ -154,7 +151,7 @@ def as_control(finding: Finding) -> Finding:
 
 
 def reading_findings(
-    check: str, observed: Observed, table: Floats, least: float = _GAIN
+    check: str, observed: Observed, table: Floats, least: float = READ_BETTER
 ) -> Iterator[Finding]:
     """Report a reading of the outputs that is clearly better than the reported one.
 
@@ -167,7 +164,7 @@ def reading_findings(
         return
     found = readings(observed)
     best = simplest_of_the_best(found, least)
-    if best is None or not _restores(best, observed, table) or best.answers.std() < CONSTANT:
+    if best is None or not restores(best, observed, table) or best.answers.std() < CONSTANT:
         return
     sides = inverted_against(best, found)
     reported, won = observed.evaluation.win_prob_red, observed.evaluation.red_won
@@ -211,21 +208,6 @@ def reading_findings(
         "training labels were inverted, correct them and train again",
         root="reading",
     )
-
-
-def _restores(best: Reading, observed: Observed, table: Floats) -> bool:
-    """Whether a reading gives sensible answers, or is a usual decoding with an acceptable loss."""
-    majority = max(observed.evaluation.red_won.mean(), 1 - observed.evaluation.red_won.mean())
-    if best.decoding in ("raw", "signed") and best.value_loss < 0.26:
-        # Smoothed logits are small, and (raw + 1) / 2 is near their sigmoid.
-        near = observed.value[observed.evaluation.to_end <= NEAR]
-        sure = float(np.quantile(np.abs(near), 0.9)) > _ENDS
-        return best.decoding == "raw" or sure or bool(near.min() >= 0.0)
-    won = observed.evaluation.red_won
-    auc = slice_metrics(best.answers, won, observed.evaluation.game).auc
-    right = best.accuracy > majority + 0.03
-    sensible = auc > sensible_auc(table, won) or best.gain > max(_LARGE, _CERTAIN * best.noise)
-    return best.value_loss < 0.24 and right and sensible
 
 
 def _why_decoded(best: Reading, observed: Observed) -> tuple[str, str]:

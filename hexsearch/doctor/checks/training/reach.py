@@ -16,6 +16,7 @@ from hexsearch.doctor.networks import take
 from hexsearch.doctor.pipeline import ExaminedPipeline, needed
 from hexsearch.doctor.recorded import Flat
 from hexsearch.doctor.samples import enough
+from hexsearch.doctor.strength import is_read_otherwise
 from hexsearch.doctor.watching import WatchedTrial
 from hexsearch.errors import PluginError
 
@@ -136,16 +137,14 @@ def check_constant_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 def check_bounded_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Whatever the last layer before the value gives, answers must be able to be nearly sure."""
     foreign, observed = needed(pipeline.foreign), needed(pipeline.observed)
-    if not isinstance(foreign.model, nn.Module):
-        return
+    if is_read_otherwise(observed, needed(pipeline.table)):
+        return  # check `reading of the value` says how
     positions = take(observed.positions, np.arange(min(_POSITIONS, len(observed.positions))))
     planes = foreign.planes(positions)
     last = _last_of_value(foreign, planes)
-    if last is None:
+    if last is None or not isinstance(bias := last[1].bias, Tensor):
         return
-    name, module = last
-    if not isinstance(bias := module.bias, Tensor):
-        return
+    name = last[0]
     kept, ends = bias.detach().clone(), list[Tensor]()
     pushes = [(0, 1.0), (0, -1.0)] if len(bias) == 1 else [(0, 1.0), (len(bias) - 1, 1.0)]
     try:

@@ -59,7 +59,7 @@ class Search:
         yield from (replace(edit, number=number) for number, edit in enumerate(known))
 
     def best(self) -> list[dict[str, Any]]:
-        """Number, words, cause and remedy of edits that are better on the positions of the choice.
+        """Edits that are better on the positions of the choice: their number, words and so on.
 
         By the losses of both heads, of the value and of the policy.
         """
@@ -67,6 +67,7 @@ class Search:
         for edit, tale in _best(self.edits(), self._trial, self.rows):
             found[edit.number] = {
                 "number": edit.number,
+                "family": edit.family,
                 "words": edit.words + tale,
                 "cause": edit.cause,
                 "remedy": edit.remedy,
