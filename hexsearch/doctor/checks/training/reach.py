@@ -26,9 +26,10 @@ _LINEAR = 1e-4  # difference from a linear function, in standard deviations
 _VARIES = 1e-5  # standard deviation of values that are not all one number
 _PUSH, _SPREAD, _UNSURE = 1e4, 0.1, 0.2  # of a bias; of answers; their distance from 0 and 1
 _HALF, _ONE, _NEAR = 0.5, 0.7311, 0.01  # sigmoids of 0 and 1, and how near to them is the same
+_TANH = 1 / (math.e + 1)  # the sigmoid of -1
 _RANGES = {  # least answers
     "two softmaxes over win, draw and loss": 1.5 / (math.e + 2),
-    "two softmaxes over win and loss, or a tanh and a sigmoid": 1 / (math.e + 1),
+    "two softmaxes over win and loss, or a tanh and a sigmoid": _TANH,
 }
 _LAYERS = 6  # layers of the policy from which on depths are compared
 
@@ -137,8 +138,6 @@ def check_constant_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
 def check_bounded_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     """Whatever the last layer before the value gives, answers must be able to be nearly sure."""
     foreign, observed = needed(pipeline.foreign), needed(pipeline.observed)
-    if is_read_otherwise(observed, needed(pipeline.table)):
-        return  # check `reading of the value` says how
     positions = take(observed.positions, np.arange(min(_POSITIONS, len(observed.positions))))
     planes = foreign.planes(positions)
     last = _last_of_value(foreign, planes)
@@ -160,6 +159,8 @@ def check_bounded_answers(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     low, high = float(answers.min()), float(answers.max())
     if abs(low - _HALF) < _NEAR and abs(high - _ONE) < _NEAR:
         return  # chances under one more sigmoid: check `reading of the value` says so
+    if abs(low - _TANH) < _NEAR / 4 and is_read_otherwise(observed, needed(pipeline.table)):
+        return  # values from -1 to 1 under a sigmoid: the same
     varied = high - low > _SPREAD  # both ends were reached
     if varied and low > _UNSURE and high < 1 - _UNSURE:
         yield Finding.error(
@@ -178,7 +179,10 @@ def _squashed_by(low: float, high: float) -> str:
     for words, least in _RANGES.items():
         if abs(low - least) < _NEAR / 4 and abs(high + least - 1) < _NEAR / 4:
             return f"it goes through {words} (the network ends in one, and another one reads it)"
-    return "it is squashed or scaled to a narrow range (a tanh or sigmoid times a small number)"
+    return (
+        "it is squashed or scaled to a narrow range (a tanh or sigmoid times a small number, or "
+        "smoothed towards a half)"
+    )
 
 
 def _last_of_value(foreign: ForeignNetwork, planes: Tensor) -> tuple[str, nn.Module] | None:
@@ -212,7 +216,6 @@ def _answered(
     trial: WatchedTrial, planes: Tensor, passed: list[tuple[str, nn.Module, float, float]]
 ) -> Tensor:
     """Raw values in eval mode; the value head's leaves with the variation they get and give."""
-
     leaves = [
         (name, module)
         for name, module in trial.network.named_modules()
@@ -244,9 +247,7 @@ def _variation(output: Tensor) -> float:
     """Largest standard deviation over positions of an entry, in the size of all entries."""
     if len(output) < 2 or not output.is_floating_point():
         return 1.0
-    flat = (
-        output.detach().float().flatten(1) if output.ndim > 1 else output.detach().float()[:, None]
-    )
+    flat = output.detach().float().reshape(len(output), -1)
     return float(flat.std(dim=0).max() / flat.abs().mean().clamp(min=1e-12))
 
 
