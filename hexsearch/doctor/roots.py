@@ -57,7 +57,7 @@ _FOLLOWS = {
     "begun": ("reading", "norms", "positions", "policy cells"),
     "dead": ("untrained", "unread", "reading", "norms", "reads the mover", "computation"),
     "batch": ("reads the mover", "reading", "wrapping", *_CALLS),
-    "computation": ("norms", "reads the mover", "reading", "positions", *_CALLS),
+    "computation": ("norms", "reads the mover", "reading", "positions"),
     "wrapping": ("norms", "reads the mover", "reading", "positions"),
     "weights": (
         "dead",

@@ -12,6 +12,7 @@ from torch import nn
 
 from hexsearch.analysis.value_analyzer import clustered_error
 from hexsearch.doctor.checks.computation.loaded_weights import lost_part
+from hexsearch.doctor.checks.network.policies import policy_findings
 from hexsearch.doctor.findings import Finding, Severity
 from hexsearch.doctor.foreign import ForeignNetwork
 from hexsearch.doctor.hypotheses.code.apart import apart, can_run_apart
@@ -54,8 +55,9 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
     late = np.flatnonzero(evaluation.to_end <= evaluation.ply)
     if not isinstance(foreign.model, nn.Module) or len(late) < _NEEDED:
         return
-    if is_read_otherwise(observed, needed(pipeline.table)):
-        return
+    is_read = is_read_otherwise(observed, needed(pipeline.table))
+    if is_read and not any(policy_findings("policy cells", observed, foreign.size)):
+        return  # check `reading of the value` says how, and the policy needs nothing else
     # A network that cannot be copied is edited itself, and left as it was.
     copy = copied(foreign.model)
     network = foreign.model if copy is None else copy  # a module may have a length

@@ -234,7 +234,7 @@ def _initial_layers(
         observed is not None
         and table is not None
         and not (auc or 0.5) > _LEARNT
-        and _policy_knows(observed, table)
+        and (_policy_knows(observed, table) or strength_of(observed, table).at_chance)
     )
     answers = f"; positions are ranked with an AUC of {auc:.2f}" if poor else ""
     yield Finding(
@@ -269,7 +269,7 @@ def _hardly_trained(layers: dict[str, Layer], auc: float) -> Finding:
 
 
 def _policy_knows(observed: Observed, table: Floats) -> bool:
-    """Whether the policy has learnt something; if not, `strength` reports the whole network."""
+    """Whether the policy has learnt something."""
     known = any(each.gains[0] > _RANKS for each in frames_of(observed, observed.positions.size))
     return known or strength_of(observed, table).policy_gain > _KNOWS
 

@@ -39,6 +39,7 @@ from hexsearch.doctor.hypotheses.code.statements import (
     conditions,
     exchanges,
     other_names,
+    turn_of,
     without,
     wrapped,
 )
@@ -80,6 +81,7 @@ class CodeEdit:
         change = f"`{self.after}` in" if self.after else f"`{self.before}` left out of"
         has = f"it has `{self.before}` where the network "
         has += f"needs `{self.after}`" if self.after else "is better without it"
+        has += f" ({turned})" if (turned := turn_of(self.before, self.after)) else ""
         mend = f"write `{self.after}` there" if self.after else "leave it out"
         if self.exchanges:
             place = f"lines {self.line} to {self.ran.node.end_lineno} of {self.file}"

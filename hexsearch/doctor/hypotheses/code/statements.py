@@ -58,14 +58,28 @@ def wrapped(value: ast.expr, signature: Signature | None, size: int) -> Iterator
 
 
 _TURNS = {
-    "Tensor": ("_.swapaxes(-1, -2)", "_.flip(-1, -2)", "_.flip(-1)", "_.flip(-2)"),
-    "ndarray": (
-        "_.swapaxes(-1, -2)",
-        "_[..., ::-1, ::-1]",
-        "_[..., ::-1]",
-        "_[..., ::-1, :]",
-    ),
+    "Tensor": {
+        "_.swapaxes(-1, -2)": "transposed boards",
+        "_.flip(-1, -2)": "boards given a half turn",
+        "_.flip(-1)": "boards mirrored from left to right",
+        "_.flip(-2)": "boards mirrored upside down",
+    },
+    "ndarray": {
+        "_.swapaxes(-1, -2)": "transposed boards",
+        "_[..., ::-1, ::-1]": "boards given a half turn",
+        "_[..., ::-1]": "boards mirrored from left to right",
+        "_[..., ::-1, :]": "boards mirrored upside down",
+    },
 }
+
+
+def turn_of(before: str, after: str) -> str:
+    """In words, how the second text turns what the first one gives; empty if it does not."""
+    for turns in _TURNS.values():
+        for text, words in turns.items():
+            if after.count(text[1:]) > before.count(text[1:]):
+                return words
+    return ""
 
 
 def _shape(shape: tuple[int, ...]) -> str:
