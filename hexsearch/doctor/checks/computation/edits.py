@@ -33,6 +33,7 @@ _GOOD = 1.4  # such times from which on an edit is told as one that helps alone
 _ERROR = 0.03  # gain from which on it is an error
 _USEFUL = 0.23  # value loss that an edit must reach
 _NATS, _SURER = 0.08, 6.0  # what the policy must gain, also in standard errors
+_SPOILT = 0.03  # nats that the policy may lose
 _WORSE, _SERIOUS = 0.005, 0.8  # what the value may lose, or an error of it; gain of an error
 # Nats by which moves must be likelier than by uniform cells, and where answers are good.
 _KNOWN, _WELL_KNOWN = 0.4, 1.0
@@ -81,9 +82,12 @@ def check_edits(pipeline: ExaminedPipeline) -> Iterator[Finding]:
         table = scaled_errors(
             needed(pipeline.table)[confirming],
             evaluation.ply[confirming],
+            evaluation.final[confirming],
             evaluation.red_won[confirming],
         )
         told = _of_value(own.value, other.value, game, float(table.mean()))
+        if told is not None and _spoils_policy(own, other, game):
+            told = None  # what undoes a fault spoils nothing
         told = told or _of_policy(own, other, game, foreign.size)
         if told is not None:
             severity, evidence, is_good = told
@@ -121,6 +125,16 @@ def _of_value(own: Floats, other: Floats, game: Rows, table: float) -> Told | No
         f"{other.mean():.3f} (lower by {gains.mean():.3f} +-{2 * noise:.3f})",
         bool(other.mean() <= _GOOD * table or gains.mean() >= _LARGE_SHARE * own.mean()),
     )
+
+
+def _spoils_policy(own: Losses, other: Losses, game: Rows) -> bool:
+    """Whether an edit makes the moves played clearly less likely."""
+    moved = np.isfinite(own.policy) & np.isfinite(other.policy)
+    lost = (other.policy - own.policy)[moved]
+    if len(lost) < _NEEDED:
+        return False
+    noise = clustered_error(lost - lost.mean(), game[moved])
+    return bool(lost.mean() > max(_SPOILT, _SURE * noise))
 
 
 def _of_policy(own: Losses, other: Losses, game: Rows, size: int) -> Told | None:

@@ -72,11 +72,11 @@ class Trial:
         return self._losses(*changed)
 
     def _losses(self, policy: Tensor, reported: Tensor) -> Losses:
-        plies = self._positions.plies
+        plies, over = self._positions.plies, self._positions.finished
         moves = move_losses(
             policy.double().numpy(), self._played, plies % 2 == 1, self._foreign.size
         )
-        return Losses(scaled_errors(reported.double().numpy(), plies, self._won), moves)
+        return Losses(scaled_errors(reported.double().numpy(), plies, over, self._won), moves)
 
     @cached_property
     def _own(self) -> tuple[Tensor, Tensor]:
@@ -132,15 +132,21 @@ def move_losses(logits: Floats, played: Rows, red: NDArray[np.bool_], size: int)
     return losses
 
 
-def scaled_errors(reported: Floats, plies: Rows, won: Floats) -> Floats:
+def scaled_errors(reported: Floats, plies: Rows, over: NDArray[np.bool_], won: Floats) -> Floats:
+    """[P] squared errors after the best scale and offset of the log odds.
+
+    Each side to move has its own, and finished boards a scale: inverted answers are another fault.
+    """
     answers = np.clip(np.nan_to_num(reported, nan=0.5), 1e-6, 1.0 - 1e-6)
     odds = np.clip(np.log(answers / (1.0 - answers)), -_END, _END)
-    side = np.where(plies % 2 == 1, 1.0, -1.0)
-    terms = np.stack([odds, odds * side, side, np.ones(len(odds))], axis=1)
+    red = plies % 2 == 1
+    kinds = np.stack([over, ~over & red, ~over & ~red], axis=1).astype(np.float64)
+    terms = np.concatenate([kinds * odds[:, None], kinds[:, 1:]], axis=1)
     weights = np.zeros(terms.shape[1])
     for _ in range(_STEPS):  # Newton's method for a logistic regression
         p = expit(terms @ weights)
-        curvature = (terms * (p * (1 - p))[:, None]).T @ terms + _RIDGE * len(p) * np.eye(4)
+        curvature = (terms * (p * (1 - p))[:, None]).T @ terms
+        curvature += _RIDGE * len(p) * np.eye(terms.shape[1])
         slope = terms.T @ (p - won) + _RIDGE * len(p) * weights
         weights = weights - np.linalg.solve(curvature, slope)
     errors: Floats = np.square(expit(terms @ weights) - won)
