@@ -1,7 +1,7 @@
 """Random faults are found and named, also those of seeds that were not used before.
 
-The seeds 0 to 79 were used while the checks were written. Those of UNSEEN were not, and
-docs/doctor-sets.md states their rates.
+The seeds 0 to 79, 40000 to 40119 and 50000 to 50059 were used while the checks were written. Those
+of UNSEEN were not, and docs/doctor-sets.md states their rates.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from tests.doctor.foreign import encode
 from tests.doctor.generator import DrawnFault, draw_fault
 from tests.doctor.network_faults import Distorted, NetworkFault, draw_network_fault
 
-UNSEEN = range(10_000, 10_080)
-UNSEEN_NETWORKS = range(20_000, 20_030)
+UNSEEN = range(41_000, 41_120)
+UNSEEN_NETWORKS = range(51_000, 51_080)
 
 
 def findings_on(fault: DrawnFault, seed: int, archive: GameArchive) -> list[Finding]:
@@ -56,6 +56,16 @@ def test_a_fault_of_a_pipeline_is_named_although_nobody_listed_it(
     assert fault.is_named_in(found[0].cause), (fault.label, found)
 
 
+# All of them had another first finding until 2026-12-01.
+@pytest.mark.parametrize("seed", [50_000, 50_012, 50_021, 50_029])
+def test_a_simple_fault_of_a_network_is_the_first_finding(
+    seed: int, trained: Trial, archive: GameArchive
+) -> None:
+    fault = draw_network_fault(seed)
+    found = findings_on_network(fault, trained, archive)
+    assert found and fault.is_named_in(found[0].cause), (fault.label, found)
+
+
 @pytest.mark.slow
 def test_most_faults_of_pipelines_drawn_afterwards_are_found_and_named(
     archive: GameArchive,
@@ -65,10 +75,10 @@ def test_most_faults_of_pipelines_drawn_afterwards_are_found_and_named(
         fault = draw_fault(seed)
         findings = findings_on(fault, seed, archive)
         found += bool(findings)
-        named += any(fault.is_named_in(finding.cause) for finding in findings)
-    print(f"{len(UNSEEN)} faults: {found} found, {named} named")
-    assert found >= 0.9 * len(UNSEEN)
-    assert named >= 0.8 * len(UNSEEN)
+        named += bool(findings) and fault.is_named_in(findings[0].cause)
+    print(f"{len(UNSEEN)} faults: {found} found, {named} named first")
+    assert found >= 0.95 * len(UNSEEN)
+    assert named >= 0.95 * len(UNSEEN)
 
 
 @pytest.mark.slow
@@ -80,7 +90,7 @@ def test_most_faults_of_networks_drawn_afterwards_are_found_and_named(
         fault = draw_network_fault(seed)
         findings = findings_on_network(fault, trained, archive)
         found += bool(findings)
-        named += any(fault.is_named_in(finding.cause) for finding in findings)
-    print(f"{len(UNSEEN_NETWORKS)} faults: {found} found, {named} named")
-    assert found >= 0.85 * len(UNSEEN_NETWORKS)
-    assert named >= 0.7 * len(UNSEEN_NETWORKS)
+        named += bool(findings) and fault.is_named_in(findings[0].cause)
+    print(f"{len(UNSEEN_NETWORKS)} faults: {found} found, {named} named first")
+    assert found >= 0.95 * len(UNSEEN_NETWORKS)
+    assert named >= 0.85 * len(UNSEEN_NETWORKS)
